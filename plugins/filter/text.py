@@ -1,0 +1,92 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text of configuration files from plain data."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What systemd unescapes between double quotes, systemd.exec(5) EnvironmentFile=.
+ESCAPED = re.compile(r'(["\\`$])')
+
+
+def env_value(name: str, value: Any) -> str:
+    """One value as the text a process finds: JSON for booleans, numbers, lists and dicts."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if "\0" in text:
+        raise AnsibleFilterError(f"environment variable {name}: a value cannot hold a NUL byte")
+    return text
+
+
+def env_file(environment: Any) -> str:
+    """A dict as a file for systemd's ``EnvironmentFile=``, every value kept byte for byte.
+
+    Sorted by name; a value of null is left out. Raises AnsibleFilterError for a name that no
+    process could use, without showing any value.
+    """
+    if not isinstance(environment, Mapping):
+        kind = type(environment).__name__
+        raise AnsibleFilterError(f"env_file: an environment is a dict, found {kind}")
+    lines = []
+    for name in sorted(environment, key=str):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise AnsibleFilterError(
+                f"environment variable {name!r}: a name has letters, digits and underscores, "
+                "and no digit first"
+            )
+        if environment[name] is not None:
+            quoted = ESCAPED.sub(r"\\\1", env_value(name, environment[name]))
+            lines.append(f'{name}="{quoted}"\n')
+    return "".join(lines)
+
+
+def python_settings(settings: Any) -> str:
+    """A dict as Python assignments, such as Gunicorn's configuration file."""
+    if not isinstance(settings, Mapping):
+        kind = type(settings).__name__
+        raise AnsibleFilterError(f"python_settings: settings are a dict, found {kind}")
+    for name in settings:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise AnsibleFilterError(f"python_settings: {name!r} is not the name of a setting")
+    return "".join(f"{name} = {_plain(value)!r}\n" for name, value in settings.items())
+
+
+def unit_settings(settings: Any) -> str:
+    """A dict as lines of a systemd unit: yes and no for booleans, a list repeats the setting."""
+    if not isinstance(settings, Mapping):
+        kind = type(settings).__name__
+        raise AnsibleFilterError(f"unit_settings: settings are a dict, found {kind}")
+    lines = []
+    for name, value in settings.items():
+        if not isinstance(name, str) or not name.isalnum():
+            raise AnsibleFilterError(f"unit_settings: {name!r} is not the name of a setting")
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, bool):
+                one = "yes" if one else "no"
+            if "\n" in str(one):
+                raise AnsibleFilterError(f"unit_settings: {name} has a line break in its value")
+            if one is not None:
+                lines.append(f"{name}={one}\n")
+    return "".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    """Without the marks that Ansible puts on text it has templated."""
+    return json.loads(json.dumps(value))
+
+
+class FilterModule:
+    """Filters of flaskops.stack that write text from data."""
+
+    def filters(self) -> dict[str, Callable[..., str]]:
+        return {
+            "env_file": env_file,
+            "python_settings": python_settings,
+            "unit_settings": unit_settings,
+        }

@@ -1,0 +1,137 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A directory on the controller as one archive whose name is its content."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: source_archive
+short_description: Pack a directory on the controller for deployment
+version_added: 0.1.0
+author: The flaskops.stack authors
+description:
+  - Packs a directory of the controller into a tar archive. Of a git checkout that is what git
+    tracks, with the changes of the work tree; of any other directory everything but caches and
+    virtualenvs.
+  - The revision is a digest of names, modes and content, so the same files give the same one.
+  - The archive lies in Ansible's temporary directory and goes away with it.
+options:
+  _terms:
+    description: Directories to pack; relative ones start at the current directory.
+    type: list
+    elements: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show what would be deployed
+  ansible.builtin.debug:
+    msg: "{{ lookup('flaskops.stack.source_archive', './shop').revision }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: One dict a directory, with its revision (str) and the path of the archive (path).
+  type: list
+  elements: dict
+"""
+
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+#: Never part of an app, in a directory that git does not know.
+SKIPPED = {
+    ".git", ".hg", ".venv", "venv", "__pycache__", "node_modules", "instance",
+    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".nox",
+}
+REVISION_LENGTH = 12
+
+
+def listed_by_git(root: Path) -> list[str] | None:
+    """What git tracks below ``root``, None where it is no checkout."""
+    done = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--recurse-submodules", "--", "."],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        return None
+    return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+
+
+def listed_by_walk(root: Path) -> list[str]:
+    """Every file below ``root`` that can belong to an app."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in [*files, *links]:
+            if not name.endswith(".pyc"):
+                found.append(os.path.relpath(os.path.join(folder, name), root))
+    return found
+
+
+def pack(root: Path) -> tuple[str, bytes]:
+    """Revision and gzipped tar of a directory; the same files give the same bytes."""
+    try:
+        names = listed_by_git(root)
+    except FileNotFoundError:  # no git on the controller
+        names = None
+    if not names:
+        names = listed_by_walk(root)
+    digest = hashlib.sha256()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+        for name in sorted(set(names)):
+            path = root / name
+            try:
+                status = path.lstat()
+            except FileNotFoundError:  # tracked, but deleted in the work tree
+                continue
+            mode = status.st_mode
+            info = tarfile.TarInfo(name)
+            info.mtime = int(status.st_mtime)
+            if stat.S_ISLNK(mode):
+                info.type, info.linkname, content = tarfile.SYMTYPE, os.readlink(path), b""
+            elif stat.S_ISREG(mode):
+                content = path.read_bytes()
+                info.mode = 0o755 if mode & stat.S_IXUSR else 0o644
+                info.size = len(content)
+            else:
+                continue
+            head = f"{name}\0{info.mode:o}\0{info.linkname}\0{len(content)}\0"
+            digest.update(os.fsencode(head) + content)
+            tar.addfile(info, io.BytesIO(content))
+    return digest.hexdigest()[:REVISION_LENGTH], buffer.getvalue()
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]
+    """Lookup flaskops.stack.source_archive."""
+
+    def run(
+        self, terms: list[str], variables: Any = None, **kwargs: Any
+    ) -> list[dict[str, str]]:
+        """Pack each directory; AnsibleLookupError names one that cannot be read."""
+        found = []
+        for term in terms:
+            root = Path(term).expanduser().absolute()
+            try:
+                if not root.is_dir():
+                    raise AnsibleLookupError(f"source_archive: {root} is not a directory")
+                revision, archive = pack(root)
+            except OSError as error:
+                raise AnsibleLookupError(f"source_archive: {error}") from error
+            path = Path(C.DEFAULT_LOCAL_TMP) / f"source-{revision}.tar.gz"
+            path.write_bytes(archive)
+            found.append({"revision": revision, "path": str(path)})
+        return found

@@ -1,0 +1,315 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of a generation that runs inside the app's own processes.
+
+The switch writes this file into every generation as ``flaskops_wsgi.py``, beside
+``generation.json``. The WSGI server serves ``flaskops_wsgi:application`` and calls ``gate`` in each
+worker before it accepts a request. Standard library only; Flask and Werkzeug are the app's own, and
+not needed for a plain ``module:callable``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import mmap
+import os
+import re
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+SETTINGS_FILE = "generation.json"
+PROVED_FILE = "proved"
+#: Only the switch knows the token; who sends it is told which release answers.
+TOKEN_HEADER = "HTTP_X_FLASKOPS_TOKEN"
+RELEASE_HEADER = "X-Flaskops-Release"
+#: Exit code of a worker that cannot boot, Gunicorn's own: it then gives up instead of retrying.
+BOOT_ERROR = 3
+#: How the line begins that says why a generation refuses to serve.
+REASONS = ("The app cannot be loaded: ", "Health check failed: ")
+#: Bytes of a failing health answer that go into the error.
+BODY_SHOWN = 400
+#: Gunicorn documents (2 x cores) + 1 as the number of workers to start with.
+WORKERS_PER_CORE = 2
+#: Most workers that Gunicorn's design notes call useful for one app.
+MOST_WORKERS = 12
+
+
+class NotReady(Exception):
+    """The app did not pass its own health check."""
+
+
+def settings(directory: Path | None = None) -> dict[str, Any]:
+    """What the switch recorded for this generation."""
+    path = (directory or Path(__file__).resolve().parent) / SETTINGS_FILE
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def cores() -> int:
+    """CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def default_workers() -> int:
+    """Worker processes for this host: two per core and one more, at most twelve."""
+    return min(WORKERS_PER_CORE * cores() + 1, MOST_WORKERS)
+
+
+# --- finding the app -----------------------------------------------------------------------------
+
+
+def find_app(entrypoint: str) -> Wsgi:
+    """The WSGI callable that ``entrypoint`` names; when empty, found as the ``flask`` command does.
+
+    ``module:name`` may name any WSGI callable; ``module``, ``module:factory()`` and an empty
+    entrypoint follow Flask's own rules, FLASK_APP, .flaskenv and .env included.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    if not entrypoint:
+        entrypoint = _flask_environment()
+    plain = re.fullmatch(r"([\w.]+):([A-Za-z_]\w*)", entrypoint)
+    if plain:
+        found = getattr(importlib.import_module(plain[1]), plain[2], None)
+        if callable(found) and not _is_factory(found):
+            wsgi: Wsgi = found
+            return wsgi
+    from flask.cli import ScriptInfo
+
+    app: Wsgi = ScriptInfo(app_import_path=entrypoint or None).load_app()
+    return app
+
+
+def _flask_environment() -> str:
+    """FLASK_APP, after the app's own .flaskenv and .env were read the way Flask reads them."""
+    from flask.cli import load_dotenv
+
+    if os.environ.get("FLASK_SKIP_DOTENV", "").lower() not in {"1", "true", "t", "yes"}:
+        load_dotenv()
+    return os.environ.get("FLASK_APP", "")
+
+
+def _is_factory(found: Any) -> bool:
+    """A plain function of at most optional arguments is an app factory, not a WSGI callable."""
+    code = getattr(found, "__code__", None)
+    if code is None:
+        return False
+    required = code.co_argcount - len(found.__defaults__ or ())
+    return bool(required != 2)
+
+
+# --- the application the server serves -----------------------------------------------------------
+
+
+def build_application(config: dict[str, Any]) -> Wsgi:
+    """The app behind its proxies, naming its release to who knows the generation's token."""
+    app = find_app(config["entrypoint"])
+    hops = config["proxy_hops"]
+    if hops > 0:
+        from werkzeug.middleware.proxy_fix import ProxyFix
+
+        app = ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
+    token, release = config["token"], config["release"]
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get(TOKEN_HEADER) != token:
+            return app(environ, start_response)
+
+        def named(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, (RELEASE_HEADER, release)], *rest)
+
+        return app(environ, named)
+
+    return application
+
+
+def __getattr__(name: str) -> Any:
+    """``application`` is built when a worker asks for it, not when this file is imported."""
+    if name != "application":
+        raise AttributeError(name)
+    try:
+        built = build_application(settings())
+    except Exception as error:
+        report(error)
+        raise SystemExit(BOOT_ERROR) from None
+    globals()["application"] = built
+    return built
+
+
+#: Set by the first worker that could not load the app; shared by fork.
+_reported = mmap.mmap(-1, 1)
+
+
+def report(error: Exception) -> None:
+    """Say once, not once a worker, why the generation refuses to serve."""
+    if _reported[0]:
+        return
+    _reported[0] = 1
+    if isinstance(error, NotReady):
+        sys.stderr.write(f"{REASONS[1]}{error}\n")
+    else:  # with the app's own frames, not ours and not the import system's
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if f.filename != __file__ and not f.filename.startswith("<frozen")]
+        sys.stderr.write("".join(traceback.format_list(own)))
+        text = str(error).strip().splitlines() or [""]
+        if len(text) > 1:  # Flask quotes the traceback of a failed import: its last line says why
+            sys.stderr.write("".join(f"{line}\n" for line in text))
+            text = [text[0], text[-1]]
+        sys.stderr.write(f"{REASONS[0]}{type(error).__name__}: {' '.join(text)}\n")
+    sys.stderr.flush()
+
+
+# --- proving it ----------------------------------------------------------------------------------
+
+
+def gate(application: Wsgi, directory: Path | None = None) -> None:
+    """Ask ``application`` for its health path before it may serve; raises NotReady if it fails.
+
+    A generation that has proved itself once is not asked again: a cache that is down when a worker
+    restarts must not keep the site down.
+    """
+    directory = directory or Path(__file__).resolve().parent
+    if (directory / PROVED_FILE).exists():
+        return
+    health = settings(directory)["health"]
+    asked = f"GET {health['path']} (Host: {health['host']}, {health['scheme']})"
+    with _deadline(health["timeout"], asked):
+        status, body = _ask(application, health, settings(directory)["proxy_hops"])
+    problem = unhealthy(status, body, health)
+    if problem:
+        raise NotReady(f"{asked} {problem}")
+
+
+def gate_or_exit(application: Wsgi) -> None:
+    """The gate for a worker process: it ends when it may not serve."""
+    try:
+        gate(application)
+    except Exception as error:
+        report(error)
+        raise SystemExit(BOOT_ERROR) from None
+
+
+def unhealthy(status: int, body: bytes, health: dict[str, Any]) -> str:
+    """Why an answer does not pass, or an empty string.
+
+    Any status below 500 passes unless ``status`` lists the allowed ones.
+    """
+    allowed = health["status"]
+    if (status not in allowed) if allowed else (status >= 500):
+        wanted = ", ".join(map(str, allowed)) if allowed else "below 500"
+        return f"answered {status}, wanted {wanted}: {_excerpt(body)}"
+    if health["text"] and health["text"].encode() not in body:
+        return f"answered {status} without the text {health['text']!r}: {_excerpt(body)}"
+    return ""
+
+
+def health_headers(health: dict[str, Any], hops: int) -> dict[str, str]:
+    """The request headers a visitor's request would carry after all proxies."""
+    headers = {"Host": health["host"], "User-Agent": "flaskops.stack"}
+    for name, value in (
+        ("For", "127.0.0.1"),
+        ("Proto", health["scheme"]),
+        ("Host", health["host"]),
+    ):
+        headers[f"X-Forwarded-{name}"] = ", ".join([value] * max(hops, 1))
+    return headers
+
+
+def _excerpt(body: bytes) -> str:
+    return body[:BODY_SHOWN].decode("utf-8", "replace").strip() or "(empty body)"
+
+
+def _ask(application: Wsgi, health: dict[str, Any], hops: int) -> tuple[int, bytes]:
+    path, _, query = health["path"].partition("?")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": health["scheme"],
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in health_headers(health, hops).items():
+        environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
+    answer: list[str] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        answer[:] = [status]
+        return written.append
+
+    chunks = application(environ, start_response)
+    try:
+        written.extend(chunks)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    return int(answer[0].split()[0]), b"".join(written)
+
+
+@contextmanager
+def _deadline(seconds: int, asked: str) -> Iterator[None]:
+    def late(*_: Any) -> None:
+        raise NotReady(f"{asked} did not answer within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Readiness:
+    """Tells systemd that the unit is up once every worker has passed the gate.
+
+    Gunicorn says READY=1 before a worker has loaded the app; so NOTIFY_SOCKET is taken from it, and
+    the worker that completes the number speaks instead. One byte a worker, shared by fork.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.address = os.environ.pop("NOTIFY_SOCKET", "")
+        self.passed = mmap.mmap(-1, max(workers, 1) + 1)
+
+    def worker_passed(self, number: int) -> bool:
+        """Count worker ``number`` (from 1); True when all have passed and systemd was told.
+
+        A higher number replaces a worker that died before it passed.
+        """
+        slot = number if number <= self.workers else self.passed.find(b"\0", 1)
+        if slot > 0:
+            self.passed[slot] = 1
+        if sum(self.passed[:]) < self.workers:
+            return False
+        self._notify(f"READY=1\nSTATUS=serving with {self.workers} workers")
+        return True
+
+    def _notify(self, state: str) -> None:
+        if not self.address:
+            return
+        address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.connect(address)
+            sock.sendall(state.encode())

@@ -1,0 +1,652 @@
+#!/usr/bin/python
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases of an app: immutable directories with the code and a virtualenv of its own."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Prepare and build the release directories of an app
+description:
+  - A release is the directory C(releases/<id>) with the C(code), a C(venv) of its own, the static
+    files in C(public), and C(release.json), written last. A release without that file is
+    incomplete, is never run, and is removed by the next call.
+  - With O(state=prepared) the directories around the releases exist, and the result says whether
+    the release O(id) is complete. Where it is not, its C(code) directory is there to be filled.
+  - With O(state=built) the code is there, and the release is completed in one remote call. The
+    virtualenv is made and filled, bytecode compiled, paths that outlive a release linked, static
+    files published, old releases pruned. Every command runs as O(user), never as root; afterwards
+    nothing in the release can be written by the app.
+  - Either way, a complete release is then selected. C(next/release) links to it and C(next/env) is
+    its environment, for the WSGI server's role to run.
+version_added: 0.1.0
+author: The flaskops.stack authors
+options:
+  name:
+    description: Name of the app.
+    type: str
+    required: true
+  home:
+    description: Directory of the app.
+    type: path
+    required: true
+  user:
+    description: System user, and group, of the app.
+    type: str
+    required: true
+  id:
+    description: Name of the release.
+    type: str
+    required: true
+  state:
+    description: See above.
+    type: str
+    choices: [prepared, built]
+    default: prepared
+  revision:
+    description: Revision of the source, for people and for C(FLASKOPS_REVISION).
+    type: str
+    default: ''
+  source:
+    description: Where the code came from, for people.
+    type: str
+    default: ''
+  environment:
+    description: Text of the environment file.
+    type: str
+    default: ''
+  installer:
+    description: Program that fills the virtualenv.
+    type: str
+    choices: [uv, pip]
+    default: uv
+  uv_version:
+    description: Version of uv, installed from PyPI under C(/opt/uv) when it is not there yet.
+    type: str
+    default: 0.13.9
+  python:
+    description: Python interpreter of the virtualenv.
+    type: path
+    default: /usr/bin/python3
+  extra_packages:
+    description: Requirements to install beside the app's own.
+    type: list
+    elements: str
+    default: []
+  server_package:
+    description:
+      - Requirement of the WSGI server, installed unless the app's own dependencies bring it.
+    type: str
+    default: ''
+  build_environment:
+    description: Environment of the commands that build, such as the address of a package index.
+    type: dict
+    default: {}
+  shared_paths:
+    description: Paths in the code that are kept in C(shared) and outlive a release.
+    type: list
+    elements: str
+    default: [instance]
+  static:
+    description:
+      - URL path and directory in the code of the static files to publish.
+      - When empty, a directory C(static) of the code or of its packages is published as C(/static).
+    type: dict
+    default: {}
+  keep:
+    description: Complete releases to keep; what a generation runs is always kept.
+    type: int
+    default: 5
+"""
+
+EXAMPLES = r"""
+- name: Look for the release
+  flaskops.stack.release:
+    name: shop
+    home: /srv/shop
+    user: shop
+    id: 3f2a91c04d1b-5e1f9a2c
+  register: shop_release
+
+- name: Fill it
+  ansible.builtin.unarchive:
+    src: shop.tar.gz
+    dest: "{{ shop_release.code }}"
+  when: not shop_release.complete
+
+- name: Complete it
+  flaskops.stack.release:
+    name: shop
+    home: /srv/shop
+    user: shop
+    id: 3f2a91c04d1b-5e1f9a2c
+    state: built
+  when: not shop_release.complete
+"""
+
+RETURN = r"""
+complete:
+  description: The release can be run.
+  returned: success
+  type: bool
+path:
+  description: Directory of the release.
+  returned: success
+  type: str
+code:
+  description: Directory of its code.
+  returned: success
+  type: str
+removed:
+  description: Releases that were removed, incomplete or surplus ones.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+MARKER = "release.json"
+#: Lines of a failed command in the error: one screen.
+OUTPUT_LINES = 40
+#: Without it Flask does not read the .flaskenv and .env that an app ships.
+DOTENV = "python-dotenv==1.2.4"
+UV_ROOT = Path("/opt/uv")
+SECRET_FILE = "secret_key"
+SECRET_BYTES = 48
+#: What says what to install, the most exact first.
+MANIFESTS = ("uv.lock", "requirements.txt", "pyproject.toml", "setup.py")
+
+
+class ReleaseError(Exception):
+    """The release could not be built; nothing that runs was touched."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The app's system user."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def named(cls, name: str) -> Owner:
+        entry = pwd.getpwnam(name)
+        return cls(entry.pw_uid, entry.pw_gid)
+
+
+def manifest_of(code: Path) -> str:
+    """The file that says what to install; raises ReleaseError when there is none."""
+    for name in MANIFESTS:
+        if (code / name).is_file():
+            if name == "uv.lock" and not (code / "pyproject.toml").is_file():
+                continue
+            return name
+    raise ReleaseError(
+        f"flask_app_source: found none of {', '.join(MANIFESTS)} at the top of the source, "
+        "so nothing says what to install"
+    )
+
+
+def hash_locked(requirements: str) -> bool:
+    """True when a requirements file pins hashes; then every requirement must have one."""
+    return re.search(r"^[^#\n]*\s--hash=", requirements, re.MULTILINE) is not None
+
+
+def is_package(code: Path) -> bool:
+    """True when pyproject.toml names a build system, uv's own rule for an installable project."""
+    path = code / "pyproject.toml"
+    if not path.is_file():
+        return False
+    return re.search(r"^\[build-system\]", path.read_text("utf-8"), re.MULTILINE) is not None
+
+
+def requirement_name(requirement: str) -> str:
+    """The distribution that a requirement asks for, in the normal form of PEP 503."""
+    found = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
+
+
+class Builder:
+    """Fills one release."""
+
+    def __init__(self, params: dict[str, Any], release: Path, owner: Owner) -> None:
+        self.params = params
+        self.release = release
+        self.code = release / "code"
+        self.venv = release / "venv"
+        self.cache = Path(params["home"]) / "cache"
+        self.owner = owner
+
+    # commands ------------------------------------------------------------------------------------
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.cache),
+            "LANG": "C.UTF-8",
+            "VIRTUAL_ENV": str(self.venv),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_NO_INPUT": "1",
+            "PIP_CACHE_DIR": str(self.cache / "pip"),
+            "UV_CACHE_DIR": str(self.cache / "uv"),
+            "UV_COMPILE_BYTECODE": "1",
+            "UV_LINK_MODE": "copy",
+            "UV_NO_PROGRESS": "1",
+            "UV_PROJECT_ENVIRONMENT": str(self.venv),
+            "UV_PYTHON": self.params["python"],
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_SYSTEM_CERTS": "1",
+            **{name: str(value) for name, value in self.params["build_environment"].items()},
+        }
+
+    def run(self, *command: str, owner: Owner | None = None) -> str:
+        """Run a command as the app's user in the code; ReleaseError shows the end of its output."""
+        owner = owner or self.owner
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.code,
+                env=self._environment(),
+                user=owner.uid,
+                group=owner.gid,
+                extra_groups=[],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                check=False,
+                umask=0o022,
+            )
+        except OSError as error:
+            raise ReleaseError(f"{command[0]}: {error.strerror}") from error
+        if done.returncode != 0:
+            tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-OUTPUT_LINES:])
+            raise ReleaseError(f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}")
+        return done.stdout
+
+    # steps ---------------------------------------------------------------------------------------
+
+    def build(self) -> dict[str, Any]:
+        """Do everything but mark the release complete; returns what release.json should say."""
+        for folder in (self.cache, self.venv):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            os.chown(folder, self.owner.uid, self.owner.gid)
+        give(self.code, self.owner.uid, self.owner.gid)
+        manifest = manifest_of(self.code)
+        install = self._with_uv if self.params["installer"] == "uv" else self._with_pip
+        install(manifest)
+        self.run(str(self.venv / "bin/python"), "-m", "compileall", "-q", "-j", "0", ".")
+        self._link_shared()
+        published = self._publish_static()
+        packages = self._packages()
+        seal(self.release, self.owner.gid)
+        return {
+            "manifest": manifest,
+            "installer": self.params["installer"],
+            "packages": packages,
+            "static": published,
+        }
+
+    def _with_uv(self, manifest: str) -> None:
+        uv, python = self._bootstrap_uv(), self.params["python"]
+        self.run(uv, "venv", "--quiet", "--allow-existing", "--python", python, str(self.venv))
+        add = (uv, "pip", "install", "--python", str(self.venv))
+        if manifest == "uv.lock":
+            self.run(uv, "sync", "--locked", "--no-dev", "--no-editable")
+        elif manifest == "requirements.txt":
+            self.run(*add, *self._requirements())
+            if is_package(self.code):
+                self.run(*add, "--no-deps", ".")
+        else:
+            self.run(*add, ".")
+        self._add_packages(add)
+
+    def _bootstrap_uv(self) -> str:
+        """The uv of the wanted version, for all apps of the host, out of their reach."""
+        home = UV_ROOT / self.params["uv_version"]
+        if not (home / "bin/uv").exists():
+            draft = home.with_name(f".{home.name}.draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            root = Owner(0, 0)
+            self.run("/usr/bin/python3", "-m", "venv", str(draft), owner=root)
+            pip = (str(draft / "bin/python"), "-m", "pip", "install", "--quiet")
+            wheel = f"uv=={self.params['uv_version']}"
+            self.run(*pip, "--only-binary=:all:", "--no-cache-dir", wheel, owner=root)
+            draft.rename(home)
+        return str(home / "bin/uv")
+
+    def _with_pip(self, manifest: str) -> None:
+        if manifest == "uv.lock":
+            raise ReleaseError("flask_app_installer: found pip, but a uv.lock needs uv")
+        self.run(self.params["python"], "-m", "venv", str(self.venv))
+        add = (str(self.venv / "bin/python"), "-m", "pip", "install", "--quiet")
+        if manifest == "requirements.txt":
+            self.run(*add, *self._requirements())
+            if is_package(self.code):
+                self.run(*add, "--no-deps", ".")
+        else:
+            self.run(*add, ".")
+        self._add_packages(add)
+
+    def _requirements(self) -> list[str]:
+        locked = hash_locked((self.code / "requirements.txt").read_text("utf-8"))
+        return ["-r", "requirements.txt", *(["--require-hashes"] if locked else [])]
+
+    def _add_packages(self, add: tuple[str, ...]) -> None:
+        wanted = list(self.params["extra_packages"])
+        dotenv = any((self.code / name).is_file() for name in (".flaskenv", ".env"))
+        for package in (self.params["server_package"], DOTENV if dotenv else ""):
+            if package and requirement_name(package) not in self._packages():
+                wanted.append(package)
+        if wanted:
+            self.run(*add, *wanted)
+
+    def _packages(self) -> dict[str, str]:
+        """Installed distributions and their versions."""
+        found = {}
+        for info in self.venv.glob("lib/python3*/site-packages/*.dist-info"):
+            name, _, version = info.name[: -len(".dist-info")].partition("-")
+            found[requirement_name(name)] = version
+        return dict(sorted(found.items()))
+
+    def _link_shared(self) -> None:
+        """Paths that outlive releases become links; what the source ships is only ever added."""
+        shared = Path(self.params["home"]) / "shared"
+        for name in self.params["shared_paths"]:
+            keep, path = shared / name, self.code / name
+            if path.is_dir() and not path.is_symlink():
+                seed(path, keep)
+                give(keep, self.owner.uid, self.owner.gid)
+                shutil.rmtree(path)
+            elif path.is_symlink() or path.exists():
+                path.unlink()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(keep)
+        if "instance" in self.params["shared_paths"]:
+            # Flask looks for the instance folder of an installed package in the virtualenv.
+            for package in self._own_packages():
+                link = self.venv / "var" / f"{package}-instance"
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(shared / "instance")
+
+    def _own_packages(self) -> Iterator[str]:
+        """Import packages that were installed from the code itself."""
+        here = self.code.resolve().as_uri()
+        for info in self.venv.glob("lib/python3*/site-packages/*.dist-info"):
+            origin, record = info / "direct_url.json", info / "RECORD"
+            if not origin.is_file() or not record.is_file():
+                continue
+            if not json.loads(origin.read_text("utf-8")).get("url", "").startswith(here):
+                continue
+            tops = {line.split("/", 1)[0] for line in record.read_text("utf-8").splitlines()}
+            packages = (name for name in tops if (info.parent / name / "__init__.py").exists())
+            yield from sorted(packages)
+
+    def _publish_static(self) -> dict[str, str]:
+        """Copy static files where the web server may read them; the code stays closed."""
+        static = self.params["static"] or find_static(self.code)
+        for url, folder in static.items():
+            source = self.code / folder
+            if not source.is_dir():
+                raise ReleaseError(
+                    f"flask_app_static: {url} names {folder!r}, which is no directory of the source"
+                )
+            shutil.copytree(source, self.release / "public" / url.strip("/"), dirs_exist_ok=True)
+        return dict(static)
+
+
+def find_static(code: Path) -> dict[str, str]:
+    """Where Flask's default static folder is: beside the app, at the top or in a package."""
+    for pattern in ("static", "*/static", "src/*/static"):
+        for folder in sorted(code.glob(pattern)):
+            inside = pattern == "static" or (folder.parent / "__init__.py").is_file()
+            if folder.is_dir() and inside:
+                return {"/static": str(folder.relative_to(code))}
+    return {}
+
+
+def seed(source: Path, target: Path) -> None:
+    """Copy what the target does not have yet."""
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in source.iterdir():
+        place = target / entry.name
+        if entry.is_dir() and not entry.is_symlink():
+            seed(entry, place)
+        elif not os.path.lexists(place):
+            shutil.copy2(entry, place, follow_symlinks=False)
+
+
+def tree(root: Path) -> Iterator[str]:
+    """Every path below and including ``root``, links not followed."""
+    yield str(root)
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            yield os.path.join(folder, name)
+
+
+def give(root: Path, uid: int, gid: int) -> None:
+    """Make a tree somebody's."""
+    for path in tree(root):
+        os.lchown(path, uid, gid)
+
+
+def seal(release: Path, gid: int) -> None:
+    """Root owns the release; the app reads it, the web server reads ``public`` only."""
+    for part, group, cut in (("code", gid, 0o027), ("venv", gid, 0o027), ("public", 0, 0o022)):
+        root = release / part
+        if not root.exists():
+            continue
+        for path in tree(root):
+            os.lchown(path, 0, group)
+            if not os.path.islink(path):
+                mode = os.stat(path).st_mode & 0o7777
+                wanted = mode | 0o040 | (0o010 if mode & 0o100 else 0)
+                if part == "public":
+                    wanted |= 0o005 if mode & 0o100 else 0o004
+                os.chmod(path, wanted & ~cut & ~0o6000)
+
+
+class Releases:
+    """The releases of one app on the disk."""
+
+    def __init__(self, params: dict[str, Any], *, check_mode: bool) -> None:
+        self.params = params
+        self.check_mode = check_mode
+        self.home = Path(params["home"])
+        self.root = self.home / "releases"
+        self.release = self.root / params["id"]
+        self.changed = False
+        self.removed: list[str] = []
+
+    def complete(self, release: Path) -> bool:
+        return (release / MARKER).is_file()
+
+    def prepare(self) -> None:
+        """Directories as they should be, incomplete releases gone, this one ready to fill."""
+        if not self.check_mode:
+            owner = Owner.named(self.params["user"])
+            for path, mode, uid, gid in self._layout(owner):
+                self._directory(path, mode, uid, gid)
+        if self.complete(self.release):
+            self._remove_incomplete()
+            return
+        self.changed = True
+        if not self.check_mode:
+            self._remove_incomplete()
+            (self.release / "code").mkdir(parents=True)
+
+    def build(self) -> None:
+        owner = Owner.named(self.params["user"])
+        built = Builder(self.params, self.release, owner).build()
+        record = {
+            "id": self.params["id"],
+            "revision": self.params["revision"],
+            "source": self.params["source"],
+            "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **built,
+        }
+        write(self.release / MARKER, json.dumps(record, indent=2) + "\n", 0o640, owner.gid)
+        os.chmod(self.release, 0o755)
+        self.changed = True
+        self._prune()
+
+    def select(self) -> None:
+        """Leave the release and its environment where the server's role finds them."""
+        if self.check_mode:
+            return
+        owner = Owner.named(self.params["user"])
+        folder = self.home / "next"
+        text = self._environment()
+        path = folder / "env"
+        if not path.is_file() or path.read_text("utf-8") != text:
+            write(path, text, 0o640, owner.gid)
+            self.changed = True
+        link, wanted = folder / "release", f"../releases/{self.release.name}"
+        if not link.is_symlink() or os.readlink(link) != wanted:
+            draft = folder / ".release.draft"
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(wanted)
+            draft.rename(link)
+            self.changed = True
+
+    def _layout(self, owner: Owner) -> Iterator[tuple[Path, int, int, int]]:
+        yield self.home, 0o755, 0, 0
+        yield self.root, 0o755, 0, 0
+        yield self.home / "generations", 0o755, 0, 0
+        yield self.home / "next", 0o750, 0, owner.gid
+        yield self.home / "shared", 0o755, 0, 0
+        for name in self.params["shared_paths"]:
+            yield self.home / "shared" / name, 0o750, owner.uid, owner.gid
+
+    def _directory(self, path: Path, mode: int, uid: int, gid: int) -> None:
+        if not path.is_dir():
+            path.mkdir(mode=0o700, parents=True)
+            self.changed = True
+        now = path.stat()
+        if (now.st_uid, now.st_gid) != (uid, gid):
+            os.chown(path, uid, gid)
+            self.changed = True
+        if now.st_mode & 0o7777 != mode:
+            os.chmod(path, mode)
+            self.changed = True
+
+    def _existing(self) -> list[Path]:
+        return sorted(self.root.iterdir()) if self.root.is_dir() else []
+
+    def _remove(self, release: Path) -> None:
+        self.changed = True
+        self.removed.append(release.name)
+        if not self.check_mode:
+            shutil.rmtree(release, ignore_errors=True)
+
+    def _remove_incomplete(self) -> None:
+        for release in self._existing():
+            if not self.complete(release):
+                self._remove(release)
+
+    def _in_use(self) -> set[str]:
+        links = (self.home / "generations").glob("*/release")
+        return {os.path.basename(os.readlink(link)) for link in links if link.is_symlink()}
+
+    def _prune(self) -> None:
+        """Remove the oldest complete releases that no generation runs."""
+        used = self._in_use() | {self.release.name}
+        existing = sorted(self._existing(), key=lambda path: (path / MARKER).stat().st_mtime)
+        surplus = len(existing) - self.params["keep"]
+        for release in [path for path in existing if path.name not in used][: max(surplus, 0)]:
+            self._remove(release)
+
+    def _environment(self) -> str:
+        """The given environment, and what only the host knows."""
+        text = self.params["environment"]
+        lines = [f'FLASKOPS_RELEASE="{self.params["id"]}"\n']
+        lines.append(f'FLASKOPS_REVISION="{self.params["revision"]}"\n')
+        given = set(re.findall(r'^(FLASK_SECRET_KEY|SECRET_KEY)="', text, re.MULTILINE))
+        if not given:
+            key = self._secret_key()
+            lines += [f'FLASK_SECRET_KEY="{key}"\n', f'SECRET_KEY="{key}"\n']
+        return text + "".join(lines)
+
+    def _secret_key(self) -> str:
+        """The app's SECRET_KEY, made once and kept on the host, for root alone."""
+        path = self.home / SECRET_FILE
+        if not path.is_file():
+            write(path, secrets.token_urlsafe(SECRET_BYTES), 0o600, 0)
+            self.changed = True
+        return path.read_text("utf-8")
+
+
+def write(path: Path, text: str, mode: int, gid: int) -> None:
+    """Replace a file in one step, readable to nobody else in between."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chown(draft, 0, gid)
+    os.chmod(draft, mode)
+    draft.rename(path)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "home": {"type": "path", "required": True},
+            "user": {"type": "str", "required": True},
+            "id": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["prepared", "built"], "default": "prepared"},
+            "revision": {"type": "str", "default": ""},
+            "source": {"type": "str", "default": ""},
+            "environment": {"type": "str", "default": "", "no_log": True},
+            "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
+            "uv_version": {"type": "str", "default": "0.13.9"},
+            "python": {"type": "path", "default": "/usr/bin/python3"},
+            "extra_packages": {"type": "list", "elements": "str", "default": []},
+            "server_package": {"type": "str", "default": ""},
+            "build_environment": {"type": "dict", "default": {}, "no_log": True},
+            "shared_paths": {"type": "list", "elements": "str", "default": ["instance"]},
+            "static": {"type": "dict", "default": {}},
+            "keep": {"type": "int", "default": 5},
+        },
+        supports_check_mode=True,
+    )
+    releases = Releases(module.params, check_mode=module.check_mode)
+    try:
+        if module.params["state"] == "prepared":
+            releases.prepare()
+        elif not module.check_mode:
+            releases.build()
+        complete = releases.complete(releases.release)
+        if complete:
+            releases.select()
+    except ReleaseError as error:
+        module.fail_json(msg=f"The release was not built. {error}")
+    module.exit_json(
+        changed=releases.changed,
+        complete=complete,
+        path=str(releases.release),
+        code=str(releases.release / "code"),
+        removed=releases.removed,
+    )
+
+
+if __name__ == "__main__":
+    main()
