@@ -66,9 +66,8 @@ def unit_settings(settings: Any) -> str:
     for name, value in settings.items():
         if not isinstance(name, str) or not name.isalnum():
             raise AnsibleFilterError(f"unit_settings: {name!r} is not the name of a setting")
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, bool):
-                one = "yes" if one else "no"
+        for item in value if isinstance(value, list) else [value]:
+            one = ("yes" if item else "no") if isinstance(item, bool) else item
             if "\n" in str(one):
                 raise AnsibleFilterError(f"unit_settings: {name} has a line break in its value")
             if one is not None:

@@ -51,8 +51,18 @@ from ansible.plugins.lookup import LookupBase
 
 #: Never part of an app, in a directory that git does not know.
 SKIPPED = {
-    ".git", ".hg", ".venv", "venv", "__pycache__", "node_modules", "instance",
-    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".nox",
+    ".git",
+    ".hg",
+    ".venv",
+    "venv",
+    "__pycache__",
+    "node_modules",
+    "instance",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".tox",
+    ".nox",
 }
 REVISION_LENGTH = 12
 
@@ -63,21 +73,23 @@ def listed_by_git(root: Path) -> list[str] | None:
         ["git", "-C", str(root), "ls-files", "-z", "--cached", "--recurse-submodules", "--", "."],
         capture_output=True,
         check=False,
+        env=os.environ | {"LC_ALL": "C"},
     )
-    if done.returncode != 0:
+    if b"not a git repository" in done.stderr:
         return None
+    if done.returncode != 0:
+        raise OSError(f"{root}: git says: {os.fsdecode(done.stderr).strip()}")
     return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 
 def listed_by_walk(root: Path) -> list[str]:
     """Every file below ``root`` that can belong to an app."""
-    found = []
+    found: list[str] = []
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in [*files, *links]:
-            if not name.endswith(".pyc"):
-                found.append(os.path.relpath(os.path.join(folder, name), root))
+        kept = (name for name in [*files, *links] if not name.endswith(".pyc"))
+        found.extend(os.path.relpath(os.path.join(folder, name), root) for name in kept)
     return found
 
 
@@ -115,12 +127,10 @@ def pack(root: Path) -> tuple[str, bytes]:
     return digest.hexdigest()[:REVISION_LENGTH], buffer.getvalue()
 
 
-class LookupModule(LookupBase):  # type: ignore[misc]
+class LookupModule(LookupBase):
     """Lookup flaskops.stack.source_archive."""
 
-    def run(
-        self, terms: list[str], variables: Any = None, **kwargs: Any
-    ) -> list[dict[str, str]]:
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
         """Pack each directory; AnsibleLookupError names one that cannot be read."""
         found = []
         for term in terms:
@@ -131,7 +141,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
                 revision, archive = pack(root)
             except OSError as error:
                 raise AnsibleLookupError(f"source_archive: {error}") from error
-            path = Path(C.DEFAULT_LOCAL_TMP) / f"source-{revision}.tar.gz"
+            path = Path(vars(C)["DEFAULT_LOCAL_TMP"]) / f"source-{revision}.tar.gz"
             path.write_bytes(archive)
             found.append({"revision": revision, "path": str(path)})
         return found

@@ -44,7 +44,7 @@ WORKERS_PER_CORE = 2
 MOST_WORKERS = 12
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """The app did not pass its own health check."""
 
 
@@ -155,11 +155,12 @@ def report(error: Exception) -> None:
     if _reported[0]:
         return
     _reported[0] = 1
-    if isinstance(error, NotReady):
+    if isinstance(error, NotReadyError):
         sys.stderr.write(f"{REASONS[1]}{error}\n")
     else:  # with the app's own frames, not ours and not the import system's
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if f.filename != __file__ and not f.filename.startswith("<frozen")]
+        foreign = (__file__, "<frozen")
+        own = [frame for frame in frames if not frame.filename.startswith(foreign)]
         sys.stderr.write("".join(traceback.format_list(own)))
         text = str(error).strip().splitlines() or [""]
         if len(text) > 1:  # Flask quotes the traceback of a failed import: its last line says why
@@ -173,7 +174,7 @@ def report(error: Exception) -> None:
 
 
 def gate(application: Wsgi, directory: Path | None = None) -> None:
-    """Ask ``application`` for its health path before it may serve; raises NotReady if it fails.
+    """Ask ``application`` for its health path before it may serve; NotReadyError if it fails.
 
     A generation that has proved itself once is not asked again: a cache that is down when a worker
     restarts must not keep the site down.
@@ -187,7 +188,7 @@ def gate(application: Wsgi, directory: Path | None = None) -> None:
         status, body = _ask(application, health, settings(directory)["proxy_hops"])
     problem = unhealthy(status, body, health)
     if problem:
-        raise NotReady(f"{asked} {problem}")
+        raise NotReadyError(f"{asked} {problem}")
 
 
 def gate_or_exit(application: Wsgi) -> None:
@@ -253,7 +254,7 @@ def _ask(application: Wsgi, health: dict[str, Any], hops: int) -> tuple[int, byt
     answer: list[str] = []
     written: list[bytes] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+    def start_response(status: str, *_: Any) -> Any:
         answer[:] = [status]
         return written.append
 
@@ -270,7 +271,7 @@ def _ask(application: Wsgi, health: dict[str, Any], hops: int) -> tuple[int, byt
 @contextmanager
 def _deadline(seconds: int, asked: str) -> Iterator[None]:
     def late(*_: Any) -> None:
-        raise NotReady(f"{asked} did not answer within {seconds} s")
+        raise NotReadyError(f"{asked} did not answer within {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)

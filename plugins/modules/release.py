@@ -349,11 +349,11 @@ class Builder:
         return ["-r", "requirements.txt", *(["--require-hashes"] if locked else [])]
 
     def _add_packages(self, add: tuple[str, ...]) -> None:
-        wanted = list(self.params["extra_packages"])
         dotenv = any((self.code / name).is_file() for name in (".flaskenv", ".env"))
-        for package in (self.params["server_package"], DOTENV if dotenv else ""):
-            if package and requirement_name(package) not in self._packages():
-                wanted.append(package)
+        unless_there = (self.params["server_package"], DOTENV if dotenv else "")
+        there = self._packages()
+        missing = [one for one in unless_there if one and requirement_name(one) not in there]
+        wanted = [*self.params["extra_packages"], *missing]
         if wanted:
             self.run(*add, *wanted)
 
@@ -574,7 +574,7 @@ class Releases:
 
     def _environment(self) -> str:
         """The given environment, and what only the host knows."""
-        text = self.params["environment"]
+        text: str = self.params["environment"]
         lines = [f'FLASKOPS_RELEASE="{self.params["id"]}"\n']
         lines.append(f'FLASKOPS_REVISION="{self.params["revision"]}"\n')
         given = set(re.findall(r'^(FLASK_SECRET_KEY|SECRET_KEY)="', text, re.MULTILINE))
@@ -589,7 +589,8 @@ class Releases:
         if not path.is_file():
             write(path, secrets.token_urlsafe(SECRET_BYTES), 0o600, 0)
             self.changed = True
-        return path.read_text("utf-8")
+        key: str = path.read_text("utf-8")
+        return key
 
 
 def write(path: Path, text: str, mode: int, gid: int) -> None:
@@ -606,6 +607,7 @@ def write(path: Path, text: str, mode: int, gid: int) -> None:
 
 
 def main() -> None:
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},

@@ -457,9 +457,7 @@ class Switch:
         running = self.systemd.instances(self.wanted.name)
         strangers = sorted(number for number in running if number != live)
         shared = self._shared_units()
-        stale = {
-            name: text for name, text in shared.items() if self._read_unit(name) != text
-        }
+        stale = {name: text for name, text in shared.items() if self._read_unit(name) != text}
         same = live > 0 and generations.record(live)["digest"] == self.wanted.digest
         up = same and running.get(live) == "active" and self._handle_up()
         settled = up and not strangers and not stale and self._enabled() == [live]
@@ -703,6 +701,7 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
 
 
 def main() -> None:
+    """Run the module."""
     health = {
         "path": {"type": "str", "default": "/"},
         "host": {"type": "str", "default": "localhost"},

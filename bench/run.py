@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Measure what the README claims, against yardsticks taken in the same run, in turn.
+
+Timings of one machine at one time say little; their ratios say more. Everything is run
+alternately and the median counts. `bench/run.py [cold|again]`: both without a word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "testbed"))
+
+import testbed  # noqa: E402 - it lies beside, not on the path
+
+NAME = "bench"
+HTTP_PORT = 80
+PORTS = ((0, testbed.SSH_PORT), (0, HTTP_PORT))
+INVENTORY = testbed.STATE / NAME / "inventory.yml"
+BIN = ROOT / ".venv" / "bin"
+APP = ROOT / "examples" / "pulse"
+VARIABLES = ["-e", "flask_app_name=pulse", "-e", f"flask_app_source={APP}"]
+COLD_ROUNDS = 3
+AGAIN_ROUNDS = 5
+#: What issue and README promise: at most this many times the yardstick.
+COLD_LIMIT, AGAIN_LIMIT, CALLS_LIMIT = 1.5, 5.0, 25
+
+
+def ansible(program: str, *words: str) -> str:
+    """Run an Ansible program on the bench's host; its output."""
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(
+        [str(BIN / program), "-i", str(INVENTORY), *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.exit(f"{program} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return done.stdout
+
+
+def site() -> str:
+    """Converge the host with site.yml."""
+    return ansible("ansible-playbook", "site.yml", *VARIABLES)
+
+
+def ping() -> str:
+    """Do the least that Ansible can do."""
+    return ansible("ansible", "all", "-m", "ping")
+
+
+def ssh(command: str, data: bytes) -> None:
+    """Run a command on the bench's host with data as its input."""
+    (host,) = testbed.containers(NAME)
+    argv = [*testbed.ssh_argv(NAME, host), command]
+    done = subprocess.run(argv, input=data, capture_output=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{command} failed:\n{done.stderr.decode()[-3000:]}")
+
+
+def by_hand() -> None:
+    """Bring the same programs up with a plain shell script."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name in ("pulse", "pyproject.toml", "uv.lock", "README.md", ".flaskenv"):
+            if (APP / name).exists():
+                tar.add(APP / name, name)
+    ssh("cat > /tmp/app.tar.gz", packed.getvalue())
+    ssh("sudo sh -s", (ROOT / "bench/by_hand.sh").read_bytes())
+
+
+def answers(patience: float = 10) -> None:
+    """Make sure that the site answers, so that a broken one is not measured."""
+    (host,) = testbed.containers(NAME)
+    until = time.monotonic() + patience
+    url = f"http://127.0.0.1:{host.ports[HTTP_PORT]}/healthz"
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            if time.monotonic() > until:
+                sys.exit(f"{url} does not answer")
+            time.sleep(0.2)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long something takes."""
+    start = time.monotonic()
+    action()
+    return time.monotonic() - start
+
+
+def fresh_host() -> None:
+    """Have a host that holds nothing yet."""
+    testbed.down(NAME)
+    testbed.up(NAME, [testbed.Host("bench", "trixie", PORTS)], {})
+
+
+def report(what: str, mine: list[float], other: str, yardstick: list[float], limit: float) -> bool:
+    """Print one line of the result; True when it keeps the promise."""
+    ratio = statistics.median(mine) / statistics.median(yardstick)
+    figures = [" ".join(f"{value:.1f}" for value in values) for values in (mine, yardstick)]
+    print(f"{what}: {ratio:.2f} times {other}, promised at most {limit:.1f}")
+    print(f"  {what}: {figures[0]} s\n  {other}: {figures[1]} s", flush=True)
+    return ratio <= limit
+
+
+def measure_cold() -> bool:
+    """Time the first run on an empty host against the shell script."""
+    mine: list[float] = []
+    hand: list[float] = []
+    for _ in range(COLD_ROUNDS):
+        for action, results in ((by_hand, hand), (site, mine)):
+            fresh_host()
+            results.append(seconds(action))
+            answers()
+    return report("cold site.yml", mine, "a plain shell script", hand, COLD_LIMIT)
+
+
+def module_calls(verbose: str) -> int:
+    """Module calls on the host in the output of a run with -vvv: one for each started module."""
+    return len(
+        re.findall(r"^Using module file (?!.*/(?:set_fact|assert)\.py)", verbose, re.MULTILINE)
+    )
+
+
+def measure_again() -> bool:
+    """Time a run with nothing to change against a ping."""
+    if not testbed.containers(NAME):
+        fresh_host()
+    site()
+    mine, pings = [], []
+    for _ in range(AGAIN_ROUNDS):
+        pings.append(seconds(ping))
+        mine.append(seconds(site))
+    kept = report("no-change site.yml", mine, "ansible -m ping", pings, AGAIN_LIMIT)
+    calls = module_calls(ansible("ansible-playbook", "-vvv", "site.yml", *VARIABLES))
+    print(f"module calls of a no-change run: {calls}, promised at most {CALLS_LIMIT}")
+    return kept and calls <= CALLS_LIMIT
+
+
+def main() -> int:
+    """Run the wanted measurements; 1 when a promise is not kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", choices=["cold", "again"], default=["cold", "again"])
+    wanted = parser.parse_args().what
+    try:
+        kept = [{"cold": measure_cold, "again": measure_again}[what]() for what in wanted]
+    finally:
+        testbed.down(NAME)
+    return 0 if all(kept) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

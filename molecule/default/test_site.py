@@ -1,0 +1,289 @@
+"""The whole site on one host, asked from outside as a visitor and from inside as its owner."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".venv" / "bin"
+#: The oldest ansible-core that meta/runtime.yml lets in.
+OLDEST_CORE = "2.16.*"
+CALLS_LIMIT = 25
+NOT_ON_THE_HOST = ("set_fact", "assert", "validate_argument_spec")
+
+pytestmark = pytest.mark.units("nginx.service", "redis-server.service", "pulse@*.service")
+
+Outside = Callable[[int], str]
+
+
+class Site:
+    """The site as a visitor meets it; keeps cookies."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def get(self, path: str, **headers: str) -> tuple[int, str, Any]:
+        request = urllib.request.Request(f"http://{self.address}{path}", headers=headers)
+        try:
+            with self.opener.open(request, timeout=10) as answer:
+                return answer.status, answer.read().decode(), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(), error.headers
+
+    def about(self, **headers: str) -> dict[str, Any]:
+        status, body, _ = self.get("/about.json", **headers)
+        assert status == 200, body
+        told: dict[str, Any] = json.loads(body)
+        return told
+
+
+@pytest.fixture
+def site(outside: Outside) -> Site:
+    return Site(outside(80))
+
+
+def live(host: Any) -> dict[str, Any]:
+    record = host.check_output("cat /srv/pulse/live/release/release.json")
+    told: dict[str, Any] = json.loads(record)
+    return told
+
+
+def test_page_comes_through_nginx(site: Site) -> None:
+    status, body, headers = site.get("/")
+    assert status == 200
+    assert headers["Server"] == "nginx"  # without a version
+    assert "</html>" in body
+
+
+def test_visits_are_counted_in_redis(host: Any, site: Site) -> None:
+    before = int(host.check_output("redis-cli --raw get pulse:visits || echo 0"))
+    assert site.about()["cache"]["visits"] == before + 1
+    assert host.check_output("redis-cli --raw get pulse:visits") == str(before + 1)
+
+
+def test_cached_value_is_in_redis_and_shared_by_workers(host: Any, site: Site) -> None:
+    answers = [site.about()["cached"] for _ in range(8)]
+    assert len({answer["value"] for answer in answers}) <= 2  # it may expire once in between
+    assert answers[-1]["hit"] is True
+    assert len(host.check_output("redis-cli --raw keys 'pulse:*'").splitlines()) >= 2
+
+
+def test_session_survives_from_worker_to_worker(site: Site) -> None:
+    counts = [site.about()["session"]["visits"] for _ in range(6)]
+    assert counts == list(range(counts[0], counts[0] + 6))
+
+
+def test_serving_process_is_of_the_release_just_deployed(host: Any, site: Site) -> None:
+    told = site.about()
+    assert told["release"] == live(host)["id"]
+    assert told["generation"] == host.check_output("basename $(readlink /srv/pulse/live)")
+    code = host.check_output(f"readlink /proc/{told['pid']}/cwd")
+    assert code == f"/srv/pulse/releases/{told['release']}/code"
+
+
+def test_each_program_has_a_user_of_its_own(host: Any, site: Site) -> None:
+    users = host.check_output("ps -eo user:20=,comm=,args=")
+    app = host.check_output(f"ps -o user= -p {site.about()['pid']}")
+    assert app == "pulse"
+    assert re.search(r"^redis +redis-server", users, re.MULTILINE)
+    assert re.search(r"^www-data +nginx +nginx: worker", users, re.MULTILINE)
+    roots = [line for line in users.splitlines() if line.startswith("root ")]
+    assert not [line for line in roots if "gunicorn" in line or "redis-server" in line]
+
+
+def test_only_web_and_ssh_are_reachable_from_outside(host: Any) -> None:
+    listening = host.check_output("ss -Hltn").splitlines()
+    addresses = {line.split()[3] for line in listening}
+    outside = {a for a in addresses if not a.startswith(("127.", "[::1]"))}
+    assert {address.rsplit(":", 1)[1] for address in outside} == {"22", "80"}
+
+
+def test_static_files_come_from_nginx_and_the_live_release(host: Any, site: Site) -> None:
+    status, body, headers = site.get("/static/pulse.css")
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/css")
+    assert headers["Cache-Control"]
+    path = "/srv/pulse/live/release/public/static/pulse.css"
+    assert host.check_output(f"cat {path}").strip() == body.strip()
+    log = host.check_output("journalctl -t pulse -o cat | grep -c 'GET /static/pulse.css' || true")
+    assert log == "0"
+
+
+def test_forged_headers_do_not_reach_the_app(site: Site) -> None:
+    forged = {
+        "X-Forwarded-For": "6.6.6.6",
+        "X-Forwarded-Host": "evil.example.org",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Prefix": "/evil",
+    }
+    told = site.about(**forged)["request"]
+    assert told["scheme"] == "http"
+    assert "evil" not in json.dumps(told)
+    assert "6.6.6.6" not in json.dumps(told)
+
+
+def test_a_dead_cache_does_not_take_the_site_down(host: Any, site: Site) -> None:
+    host.check_output("systemctl stop redis-server")
+    try:
+        told = site.about()
+    finally:
+        host.check_output("systemctl start redis-server")
+    assert told["cache"]["ok"] is False
+    assert site.about()["cache"]["ok"] is True
+
+
+def test_secret_key_is_in_no_place_that_others_read(host: Any) -> None:
+    key = host.check_output("cat /srv/pulse/secret_key")
+    assert len(key) >= 64
+    assert key in host.check_output("cat /srv/pulse/live/env")
+    found = host.run(
+        f"ps -eo args | grep -F '{key}' | grep -v grep;"
+        f"journalctl | grep -F '{key}' | grep -v sudo;"
+        f"grep -rlF '{key}' /etc /run/systemd 2>/dev/null;"
+        f"runuser -u nobody -- grep -rlsF '{key}' /srv /proc/[0-9]*/environ"
+    )
+    assert found.stdout == ""
+
+
+def test_nothing_failed_and_nothing_is_fenced_out(host: Any) -> None:
+    assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
+    warnings = host.check_output("journalctl -p warning -o cat | cat")
+    assert not re.search(r"status=31/SYS|217/USER|226/NAMESPACE", warnings)
+
+
+def ran(play: Any, *options: str, **variables: Any) -> list[str]:
+    """Names of the modules that a run called on the host."""
+    output = play.succeeds("-vvv", *options, **variables)
+    modules = re.findall(r"^Using module file .*/(\w+)\.py$", output, re.MULTILINE)
+    return [name for name in modules if name not in NOT_ON_THE_HOST]
+
+
+def test_a_run_with_nothing_to_change_makes_few_calls(play: Any) -> None:
+    calls = ran(play)
+    assert {"apt", "release", "switch", "config_files"} <= set(calls), calls
+    assert len(calls) <= CALLS_LIMIT, calls
+
+
+def test_deploy_brings_a_new_release_and_nothing_else(
+    host: Any, play: Any, site: Site, tmp_path: Path
+) -> None:
+    before = site.about()
+    source = tmp_path / "pulse"
+    shutil.copytree(ROOT / "examples/pulse", source, ignore=shutil.ignore_patterns(".venv"))
+    style = source / "pulse/static/pulse.css"
+    style.write_text(style.read_text() + "/* deployed */\n")
+    playbook = "../../playbooks/deploy.yml"
+    variables = {
+        "flask_app_name": "pulse",
+        "flask_app_source": str(source),
+        "flask_app_health_path": "/healthz",
+    }
+    calls = ran(play, playbook=playbook, **variables)
+    assert "apt" not in calls
+    assert "config_files" not in calls
+    after = site.about()
+    assert after["release"] != before["release"]
+    assert after["release"] == live(host)["id"]
+    assert after["session"]["visits"] == before["session"]["visits"] + 1
+    assert "/* deployed */" in site.get("/static/pulse.css")[1]
+    assert "changed=0" in play.succeeds(playbook=playbook, **variables)
+    play.succeeds()  # and back to what the scenario says
+
+
+def test_site_comes_back_after_a_reboot(host: Any, reboot: Callable[[], None], site: Site) -> None:
+    before = site.about()["release"]
+    reboot()
+    assert site.about()["release"] == before
+    host.check_output("systemctl is-active redis-server nginx pulse")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"cache_server": "memcache"}, 'cache_server: found "memcache"; allowed are'),
+        ({"wsgi_server": "waitress"}, 'wsgi_server: found "waitress"; allowed is'),
+        ({"flask_app_source": ""}, 'flask_app_source: found ""; allowed are'),
+    ],
+    ids=["cache", "server", "source"],
+)
+def test_bad_choice_is_named(play: Any, variables: dict[str, str], said: str) -> None:
+    assert said in play.fails(**variables)
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as `ansible-galaxy collection build` packs it."""
+    folder = tmp_path_factory.mktemp("build")
+    argv = [str(BIN / "ansible-galaxy"), "collection", "build", str(ROOT)]
+    subprocess.run([*argv, "--output-path", str(folder)], check=True, capture_output=True)
+    (made,) = folder.glob("flaskops-stack-*.tar.gz")
+    return made
+
+
+def test_artifact_holds_what_users_need_and_no_more(artifact: Path) -> None:
+    with tarfile.open(artifact) as tar:
+        members = tar.getmembers()
+    tops = {member.name.split("/")[0] for member in members}
+    assert {"roles", "playbooks", "plugins", "meta", "README.md", "docs"} <= tops
+    unwanted = {"tests", "molecule", "bench", "collections", "inventory", "Makefile", "uv.lock"}
+    assert not tops & unwanted
+    assert not [top for top in tops if top.startswith(".")]
+    assert not [member.name for member in members if member.issym() or member.islnk()]
+    assert not [m.name for m in members if re.search(r"__pycache__|\.py[co]$|_cache/", m.name)]
+    assert max(member.size for member in members) < 500_000
+
+
+def test_installed_collection_serves_the_oldest_ansible_too(
+    host: Any, artifact: Path, tmp_path: Path
+) -> None:
+    core = tmp_path / "core"
+    uv = str(BIN / "uv")
+    subprocess.run([uv, "venv", "--quiet", str(core)], check=True)
+    wanted = f"ansible-core=={OLDEST_CORE}"
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(core), wanted], check=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "collections"),
+        "ANSIBLE_HOST_KEY_CHECKING": "false",
+        "LC_ALL": "C.UTF-8",
+    }
+    galaxy = [str(core / "bin/ansible-galaxy"), "collection", "install", str(artifact)]
+    where = ["-p", str(tmp_path / "collections")]
+    subprocess.run([*galaxy, *where], env=environment, check=True, capture_output=True)
+    done = subprocess.run(
+        [
+            str(core / "bin/ansible-playbook"),
+            "-i",
+            str(ROOT / ".testbed/default/inventory.yml"),
+            "flaskops.stack.site",
+            "-e",
+            json.dumps(
+                {
+                    "flask_app_name": "pulse",
+                    "flask_app_source": str(ROOT / "examples/pulse"),
+                    "flask_app_health_path": "/healthz",
+                }
+            ),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout, done.stdout

@@ -1,0 +1,213 @@
+"""Releases as they are on the hosts: what was built, who may read it, what happens to bad ones."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOME = "/srv/shop"
+
+
+def selected(host: Any) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(host.check_output(f"cat {HOME}/next/release/release.json"))
+    return record
+
+
+def releases(host: Any) -> set[str]:
+    return set(host.check_output(f"ls {HOME}/releases").split())
+
+
+def source(folder: Path, **files: str) -> str:
+    """A small app on the controller; double underscores in a name stand for a dot."""
+    folder.mkdir(exist_ok=True)
+    for name, text in {"app__py": APP, **files}.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return str(folder)
+
+
+APP = "import flask\napp = flask.Flask(__name__)\n"
+# A package without requirements of its own; the hash is the index's for this file.
+LOCKED = (
+    "itsdangerous==2.2.0 \\\n"
+    "    --hash=sha256:c6242fc49e35958c8b15141343aa660db5fc54d4f13a1db01a3f5891b98700ef\n"
+)
+
+
+def test_release_runs_the_app_with_its_own_packages(host: Any) -> None:
+    python = f"{HOME}/next/release/venv/bin/python"
+    check = "import pulse, flask; print(flask.__file__)"
+    told = host.check_output(f"cd {HOME}/next/release/code && {python} -c '{check}'")
+    assert told.startswith(f"{HOME}/next/release/venv/lib/python3")
+
+
+def test_release_json_says_what_it_is(host: Any) -> None:
+    record = selected(host)
+    assert record["manifest"] == "uv.lock"
+    assert record["installer"] == "uv"
+    assert record["static"] == {"/static": "pulse/static"}
+    assert record["packages"]["flask"]
+    assert "pytest" not in record["packages"]  # development tools stay away
+    assert record["id"].startswith(record["revision"])
+
+
+def test_bytecode_is_compiled(host: Any) -> None:
+    release = f"{HOME}/next/release"
+    for folder in (f"{release}/code/pulse", f"{release}/venv/lib"):
+        assert host.check_output(f"find -L {folder} -name '*.pyc' | head -1")
+
+
+def test_app_cannot_write_what_it_runs(host: Any) -> None:
+    tried = host.run(
+        f"runuser -u shop -- sh -c 'touch {HOME}/x {HOME}/next/x {HOME}/next/release/code/x "
+        f"{HOME}/next/release/venv/x'"
+    )
+    assert tried.stderr.count("Permission denied") == 4
+
+
+def test_app_can_write_what_outlives_a_release(host: Any) -> None:
+    path = f"{HOME}/next/release/code/instance/kept"
+    host.check_output(f"runuser -u shop -- touch {path}")
+    assert host.file(f"{HOME}/shared/instance/kept").user == "shop"
+
+
+def test_web_server_reads_static_files_and_nothing_else(host: Any) -> None:
+    release = f"{HOME}/releases/{selected(host)['id']}"
+    nobody = "runuser -u nobody --"
+    assert host.run(f"{nobody} cat {release}/public/static/pulse.css").succeeded
+    for closed in ("code/pulse/__init__.py", "venv/bin/python", "release.json"):
+        assert host.run(f"{nobody} cat {release}/{closed}").stderr.endswith("Permission denied\n")
+
+
+def test_environment_is_for_root_and_the_app_only(host: Any) -> None:
+    env = host.file(f"{HOME}/next/env")
+    assert (env.user, env.group, env.mode) == ("root", "shop", 0o640)
+    key = host.file(f"{HOME}/secret_key")
+    assert (key.user, key.group, key.mode) == ("root", "root", 0o600)
+
+
+def test_environment_reaches_a_unit_unharmed(host: Any) -> None:
+    told = host.check_output(
+        f"systemd-run --quiet --wait --pipe -p EnvironmentFile={HOME}/next/env printenv "
+        "FLASK_GREETING FLASK_CACHE_TYPE FLASKOPS_RELEASE"
+    )
+    assert told.splitlines() == [
+        'it\'s 100 % "quoted" & $safe',
+        "SimpleCache",
+        selected(host)["id"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "variables", "manifest"),
+    [
+        ({"requirements__txt": "itsdangerous==2.2.0\n"}, {}, "requirements.txt"),
+        ({"requirements__txt": LOCKED}, {}, "requirements.txt"),
+        (
+            {"requirements__txt": LOCKED},
+            {"flask_app_installer": "pip"},
+            "requirements.txt",
+        ),
+        (
+            {
+                "pyproject__toml": '[project]\nname = "app"\nversion = "1"\ndescription = "x"\n'
+                'dependencies = ["itsdangerous==2.2.0"]\n[build-system]\n'
+                'requires = ["flit_core>=3.11,<4"]\nbuild-backend = "flit_core.buildapi"\n'
+                '[tool.flit.module]\nname = "app"\n',
+                "app__py": '"""An app."""\n__version__ = "1"\n',
+            },
+            {},
+            "pyproject.toml",
+        ),
+    ],
+    ids=["requirements", "hash-locked", "pip", "pyproject"],
+)
+def test_every_way_to_name_requirements_works(
+    host: Any,
+    play: Any,
+    tmp_path: Path,
+    files: dict[str, str],
+    variables: dict[str, str],
+    manifest: str,
+) -> None:
+    play.succeeds(flask_app_source=source(tmp_path / "app", **files), **variables)
+    record = selected(host)
+    assert record["manifest"] == manifest
+    assert record["packages"]["itsdangerous"] == "2.2.0"
+    assert record["installer"] == variables.get("flask_app_installer", "uv")
+
+
+def test_wrong_hash_is_refused_and_the_earlier_release_stays(
+    host: Any, play: Any, tmp_path: Path
+) -> None:
+    before = selected(host)["id"]
+    wrong = LOCKED.replace("sha256:c6", "sha256:d7")
+    said = play.fails(flask_app_source=source(tmp_path / "app", requirements__txt=wrong))
+    assert "The release was not built." in said
+    assert "ash mismatch" in said
+    assert selected(host)["id"] == before
+    play.succeeds()
+    assert all(
+        host.file(f"{HOME}/releases/{name}/release.json").exists for name in releases(host)
+    ), "the next run removes what is incomplete"
+
+
+def test_git_url_with_branch_tag_and_commit(host: Any, play: Any) -> None:
+    script = """
+        set -e
+        rm -rf /opt/shop.git && git init -q -b main /opt/shop.git && cd /opt/shop.git
+        git config user.name t && git config user.email t@example.org
+        printf 'import flask\\napp = flask.Flask(__name__)\\n' > app.py
+        echo itsdangerous==2.2.0 > requirements.txt
+        git add . && git commit -qm one && git tag v1
+        echo '# two' >> app.py && git commit -qam two
+        git rev-parse v1 main
+    """
+    first, second = host.check_output(f"sh -c {shlex.quote(script)}").split()
+    url = "file:///opt/shop.git"
+    for version, revision in (("main", second), ("v1", first), (second, second), ("HEAD", second)):
+        play.succeeds(flask_app_source=url, flask_app_version=version)
+        assert selected(host)["revision"] == revision
+    assert not host.file(f"{HOME}/next/release/code/.git").exists
+    assert "changed=0" in play.succeeds(flask_app_source=url)
+
+
+def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
+    for number in range(3):
+        app = source(tmp_path / "app", app__py=f"{APP}# {number}\n", requirements__txt="")
+        play.succeeds(flask_app_source=app, flask_app_keep_releases=2)
+    assert len(releases(host)) == 2
+    assert selected(host)["id"] in releases(host)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"flask_app_name": "../etc"}, 'flask_app_name: found "../etc"; allowed are'),
+        ({"flask_app_name": "root"}, 'flask_app_name: found "root"; allowed are'),
+        ({"flask_app_source": "/no/such/place"}, 'flask_app_source: found "/no/such/place"'),
+        ({"flask_app_installer": "conda"}, "value of flask_app_installer must be one of: uv, pip"),
+        ({"flask_app_env": {"FLASK_DEBUG": True}}, "found FLASK_DEBUG=True"),
+        ({"flask_app_env": {"A-B": "hush"}}, "environment variable 'A-B': a name has"),
+        ({"flask_app_shared_paths": ["../x"]}, 'flask_app_shared_paths: found ["../x"]'),
+        ({"flask_app_keep_releases": "many"}, "flask_app_keep_releases"),
+    ],
+    ids=["path", "reserved", "source", "installer", "debug", "name", "shared", "type"],
+)
+def test_bad_input_is_named_before_anything_changes(
+    host: Any, play: Any, variables: dict[str, Any], said: str
+) -> None:
+    host.check_output("touch /run/marker")
+    output = play.fails(**variables)
+    assert said in output
+    assert "hush" not in output
+    touched = host.check_output("find /srv /etc /opt -newer /run/marker -not -type d | head")
+    assert touched == ""
+
+
+def test_source_without_a_manifest_is_refused(play: Any, tmp_path: Path) -> None:
+    said = play.fails(flask_app_source=source(tmp_path / "app"))
+    assert "found none of uv.lock, requirements.txt, pyproject.toml, setup.py" in said

@@ -1,0 +1,34 @@
+"""A WSGI app without a framework, that tells how it is run."""
+
+import json
+import os
+import sys
+import time
+from urllib.parse import parse_qs
+
+STATUS = os.environ.get("HEALTH", "200 OK")
+if os.environ.get("BROKEN") == "import":
+    import no_such_module
+
+
+def application(environ, start_response):
+    path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
+    if path == "/health":
+        if os.environ.get("BROKEN") == "hang":
+            time.sleep(600)
+        start_response(STATUS, [("Content-Length", "2")])
+        return [b"ok"]
+    if path == "/slow":
+        time.sleep(float(query["s"][0]))
+    told = {
+        "pid": os.getpid(),
+        "uid": os.getuid(),
+        "generation": os.environ["FLASKOPS_GENERATION"],
+        "greeting": os.environ.get("GREETING"),
+        "python": sys.executable,
+        "multithread": environ["wsgi.multithread"],
+        "server": environ["SERVER_SOFTWARE"],
+    }
+    body = json.dumps(told).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]

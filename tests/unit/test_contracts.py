@@ -1,0 +1,120 @@
+"""What every role promises: defaults, argument specs, README and scenario say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+HEADINGS = ["Example", "How it behaves", "Variables", "Tags", "Supported systems"]
+
+each_role = pytest.mark.parametrize("role", ROLES)
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+def spec(role: str) -> dict[str, Any]:
+    entries = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
+    options: dict[str, Any] = entries["main"]["options"]
+    return options
+
+
+def readme(role: str) -> str:
+    return (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
+
+
+@each_role
+def test_defaults_and_argument_specs_name_the_same(role: str) -> None:
+    assert list(load(f"roles/{role}/defaults/main.yml")) == list(spec(role))
+
+
+@each_role
+def test_documented_defaults_are_the_defaults(role: str) -> None:
+    options = spec(role)
+    for name, value in load(f"roles/{role}/defaults/main.yml").items():
+        if options[name].get("required"):
+            assert value in ("", None, []), name
+        elif not (isinstance(value, str) and "{{" in value):
+            assert options[name]["default"] == value, name
+
+
+@each_role
+def test_readme_lists_every_variable_with_its_default(role: str) -> None:
+    rows = {}
+    for line in readme(role).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| `") and len(cells) == 4:
+            rows[cells[0].strip("`")] = cells
+    options = spec(role)
+    assert list(rows) == list(options)
+    for name, option in options.items():
+        default = option.get("default")
+        wanted = "required" if option.get("required") else shown(default)
+        assert rows[name][2].strip("`") == wanted, name
+
+
+def shown(default: Any) -> str:
+    if default == "":
+        return "empty"
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, list | dict):
+        return json.dumps(default).replace('"', "")
+    return str(default)
+
+
+@each_role
+def test_readme_has_one_order(role: str) -> None:
+    assert re.findall(r"^## (.*)$", readme(role), re.MULTILINE) == HEADINGS
+
+
+@each_role
+def test_readme_example_is_what_the_scenario_runs(role: str) -> None:
+    example = re.search(r"## Example\n\n```yaml\n(.*?)```", readme(role), re.DOTALL)
+    assert example is not None
+    assert example[1] == (ROOT / "molecule" / role / "converge.yml").read_text(encoding="utf-8")
+
+
+@each_role
+def test_readme_names_every_tag(role: str) -> None:
+    tags: list[str] = []
+    for task in load(f"roles/{role}/tasks/main.yml"):
+        tags += [tag for tag in task["tags"] if tag not in tags]
+    section = readme(role).split("## Tags", 1)[1].split("##", 1)[0]
+    assert re.findall(r"`(\w+)`", section) == tags
+
+
+@each_role
+def test_internal_names_are_marked(role: str) -> None:
+    for name in load(f"roles/{role}/vars/main.yml"):
+        assert name.startswith(f"__{role}_"), name
+    for name in spec(role):
+        assert name.startswith(f"{role}_"), name
+
+
+@each_role
+def test_templates_say_that_they_are_managed(role: str) -> None:
+    for path in (ROOT / "roles" / role / "templates").rglob("*.j2"):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert first == "{{ ansible_managed | comment }}", path
+
+
+@each_role
+def test_role_depends_on_no_other_and_no_group(role: str) -> None:
+    assert load(f"roles/{role}/meta/main.yml")["dependencies"] == []
+    for path in (ROOT / "roles" / role).rglob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(include|import)_role|\bgroups\b[.\[]|become:", text), path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "molecule").glob("*/molecule.yml")), ids=str)
+def test_a_scenario_is_only_its_platforms(path: Path) -> None:
+    assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == ["platforms"]

@@ -1,0 +1,332 @@
+"""Module release: directories, commands, permissions. The commands really run in Molecule."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskops.stack.plugins.modules import release
+
+ME = release.Owner(os.getuid(), os.getgid())
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(release.Owner, "named", classmethod(lambda cls, name: ME))
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    monkeypatch.setattr(os, "lchown", lambda *_: None)
+    return tmp_path / "shop"
+
+
+def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": "shop",
+        "home": str(home),
+        "user": "shop",
+        "id": id_,
+        "revision": "abc",
+        "source": "./shop",
+        "environment": 'GREETING="hi"\n',
+        "installer": "uv",
+        "uv_version": "1.2.3",
+        "python": "/usr/bin/python3",
+        "extra_packages": [],
+        "server_package": "",
+        "build_environment": {},
+        "shared_paths": ["instance", "uploads"],
+        "static": {},
+        "keep": 2,
+    }
+    return values | changes
+
+
+class Recorder:
+    """Stands for Builder.run: remembers commands, and makes what `install` would have made."""
+
+    def __init__(self, brings: tuple[str, ...] = ()) -> None:
+        self.commands: list[str] = []
+        self.brings = brings
+
+    def __call__(self, builder: release.Builder, *command: str, owner: Any = None) -> str:
+        self.commands.append(" ".join(Path(word).name if "/" in word else word for word in command))
+        for name in self.brings:
+            info = builder.venv / "lib/python3.11/site-packages" / f"{name}.dist-info"
+            info.mkdir(parents=True, exist_ok=True)
+        return ""
+
+
+def build(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    brings: tuple[str, ...] = (),
+    **changes: Any,
+) -> Recorder:
+    recorder = Recorder(brings)
+
+    def run(self: release.Builder, *command: str, owner: Any = None) -> str:
+        return recorder(self, *command, owner=owner)
+
+    monkeypatch.setattr(release.Builder, "run", run)
+    monkeypatch.setattr(release.Builder, "_bootstrap_uv", lambda self: "uv")
+    releases = release.Releases(params(home, **changes), check_mode=False)
+    releases.prepare()
+    code = releases.release / "code"
+    for name, text in files.items():
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(text)
+    releases.build()
+    releases.select()
+    return recorder
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (["uv.lock", "pyproject.toml", "requirements.txt"], "uv sync --locked --no-dev"),
+        (["requirements.txt", "pyproject.toml"], "-r requirements.txt"),
+        (["pyproject.toml"], "uv pip install --python venv ."),
+        (["setup.py"], "uv pip install --python venv ."),
+    ],
+)
+def test_most_exact_manifest_wins(
+    home: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], command: str
+) -> None:
+    recorder = build(home, monkeypatch, dict.fromkeys(files, ""))
+    assert any(command in line for line in recorder.commands)
+    record = json.loads((home / "releases/abc-1/release.json").read_text())
+    assert record["manifest"] == files[0]
+
+
+def test_source_that_says_nothing_of_its_needs_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(release.ReleaseError, match=r"uv\.lock, requirements\.txt"):
+        build(home, monkeypatch, {"app.py": ""})
+    assert not (home / "releases/abc-1/release.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "locked"),
+    [
+        ("flask==3.1.2\n", False),
+        ("flask==3.1.2 \\\n    --hash=sha256:00\n", True),
+        ("flask==3.1.2 --hash=sha256:00\n", True),
+        ("# say --hash= to lock\nflask\n", False),
+    ],
+)
+def test_hashes_once_given_are_required_of_all(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str, locked: bool
+) -> None:
+    recorder = build(home, monkeypatch, {"requirements.txt": text})
+    assert any("--require-hashes" in line for line in recorder.commands) is locked
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "installed"), [("[build-system]\n", True), ("[tool.x]\n", False)]
+)
+def test_project_beside_requirements_is_installed_if_it_can_be(
+    home: Path, monkeypatch: pytest.MonkeyPatch, pyproject: str, installed: bool
+) -> None:
+    files = {"requirements.txt": "", "pyproject.toml": pyproject}
+    recorder = build(home, monkeypatch, files)
+    assert ("uv pip install --python venv --no-deps ." in recorder.commands) is installed
+
+
+def test_pip_is_the_fallback(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = build(home, monkeypatch, {"requirements.txt": ""}, installer="pip")
+    assert recorder.commands[:2] == [
+        "python3 -m venv venv",
+        "python -m pip install --quiet -r requirements.txt",
+    ]
+
+
+def test_pip_says_that_it_cannot_read_a_uv_lock(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(release.ReleaseError, match=r"found pip, but a uv\.lock needs uv"):
+        build(home, monkeypatch, {"uv.lock": "", "pyproject.toml": ""}, installer="pip")
+
+
+@pytest.mark.parametrize(
+    ("brings", "files", "added"),
+    [
+        ((), {}, ["gunicorn==27.0.1"]),
+        (("gunicorn-23.0.0",), {}, []),
+        (("gunicorn-23.0.0",), {".flaskenv": ""}, ["python-dotenv==1.2.4"]),
+        (("gunicorn-23.0.0", "python_dotenv-1.0.0"), {".env": ""}, []),
+    ],
+)
+def test_server_and_dotenv_are_added_unless_the_app_brings_them(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    brings: tuple[str, ...],
+    files: dict[str, str],
+    added: list[str],
+) -> None:
+    files = {"requirements.txt": "", **files}
+    recorder = build(home, monkeypatch, files, brings, server_package="gunicorn==27.0.1")
+    last = [line for line in recorder.commands if "pip install" in line and "==" in line]
+    assert last == ([f"uv pip install --python venv {' '.join(added)}"] if added else [])
+
+
+@pytest.mark.parametrize(
+    ("files", "static", "url"),
+    [
+        ({"static/a.css": "x"}, {}, "static/a.css"),
+        ({"shop/__init__.py": "", "shop/static/a.css": "x"}, {}, "static/a.css"),
+        ({"src/shop/__init__.py": "", "src/shop/static/a.css": "x"}, {}, "static/a.css"),
+        ({"assets/a.css": "x"}, {"/files/": "assets"}, "files/a.css"),
+    ],
+)
+def test_static_files_are_published_by_url(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    static: dict[str, str],
+    url: str,
+) -> None:
+    build(home, monkeypatch, {"requirements.txt": "", **files}, static=static)
+    published = home / "releases/abc-1/public" / url
+    assert published.read_text() == "x"
+    assert published.stat().st_mode & 0o777 == 0o644
+
+
+def test_static_directory_that_is_not_there_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(release.ReleaseError, match=r"flask_app_static: /s names 'nowhere'"):
+        build(home, monkeypatch, {"requirements.txt": ""}, static={"/s": "nowhere"})
+
+
+def test_code_is_closed_to_others_and_to_the_apps_own_pen(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(home, monkeypatch, {"requirements.txt": "", "app.py": "", "bin/run": ""})
+    for path in release.tree(home / "releases/abc-1/code"):
+        if not os.path.islink(path):
+            assert os.stat(path).st_mode & 0o027 == 0, path
+
+
+def test_shared_paths_outlive_a_release(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = {"requirements.txt": "", "instance/config.py": "shipped", "instance/new.py": "new"}
+    build(home, monkeypatch, shipped | {"instance/new.py": "first"})
+    kept = home / "shared/instance"
+    (kept / "config.py").write_text("edited on the host")
+    build(home, monkeypatch, shipped, id_="abc-2")
+    code = home / "releases/abc-2/code"
+    assert os.readlink(code / "instance") == str(kept)
+    assert (code / "instance/config.py").read_text() == "edited on the host"
+    assert (code / "instance/new.py").read_text() == "first"
+    assert (code / "uploads").resolve() == home / "shared/uploads"
+
+
+def test_instance_folder_of_an_installed_package_is_shared(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installs(self: release.Builder, *command: str, owner: Any = None) -> str:
+        site = self.venv / "lib/python3.11/site-packages"
+        info = site / "shop-1.dist-info"
+        info.mkdir(parents=True, exist_ok=True)
+        (site / "shop").mkdir(exist_ok=True)
+        (site / "shop/__init__.py").touch()
+        url = self.code.resolve().as_uri()
+        (info / "direct_url.json").write_text(json.dumps({"url": url, "dir_info": {}}))
+        (info / "RECORD").write_text("shop/__init__.py,,\nshop-1.dist-info/RECORD,,\n")
+        return ""
+
+    monkeypatch.setattr(release.Builder, "run", installs)
+    monkeypatch.setattr(release.Builder, "_bootstrap_uv", lambda self: "uv")
+    releases = release.Releases(params(home), check_mode=False)
+    releases.prepare()
+    (releases.release / "code/pyproject.toml").write_text("[build-system]\n")
+    releases.build()
+    link = home / "releases/abc-1/venv/var/shop-instance"
+    assert os.readlink(link) == str(home / "shared/instance")
+
+
+def test_a_complete_release_is_found_and_selected(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(home, monkeypatch, {"requirements.txt": ""})
+    assert os.readlink(home / "next/release") == "../releases/abc-1"
+    again = release.Releases(params(home), check_mode=False)
+    again.prepare()
+    again.select()
+    assert not again.changed
+
+
+def test_an_incomplete_release_is_removed_and_never_selected(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(home, monkeypatch, {"requirements.txt": ""})
+    broken = release.Releases(params(home, "bad-1"), check_mode=False)
+    broken.prepare()
+    assert os.readlink(home / "next/release") == "../releases/abc-1"
+    again = release.Releases(params(home), check_mode=False)
+    again.prepare()
+    assert again.removed == ["bad-1"]
+    assert sorted(path.name for path in (home / "releases").iterdir()) == ["abc-1"]
+
+
+def test_pruning_spares_what_a_generation_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 5):
+        build(home, monkeypatch, {"requirements.txt": ""}, id_=f"r-{number}")
+        marker = home / f"releases/r-{number}/release.json"
+        os.utime(marker, (number, number))
+        if number == 1:
+            (home / "generations/1").mkdir()
+            (home / "generations/1/release").symlink_to(home / "releases/r-1")
+    assert sorted(path.name for path in (home / "releases").iterdir()) == ["r-1", "r-4"]
+
+
+def test_environment_is_completed_on_the_host(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(home, monkeypatch, {"requirements.txt": ""})
+    lines = (home / "next/env").read_text().splitlines()
+    key = (home / "secret_key").read_text()
+    assert len(key) >= 64
+    assert lines == [
+        'GREETING="hi"',
+        'FLASKOPS_RELEASE="abc-1"',
+        'FLASKOPS_REVISION="abc"',
+        f'FLASK_SECRET_KEY="{key}"',
+        f'SECRET_KEY="{key}"',
+    ]
+    assert (home / "next/env").stat().st_mode & 0o777 == 0o640
+    assert (home / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "FLASK_SECRET_KEY"])
+def test_a_given_secret_key_is_not_replaced(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    build(home, monkeypatch, {"requirements.txt": ""}, environment=f'{name}="given"\n')
+    text = (home / "next/env").read_text()
+    assert text.count("SECRET_KEY") == 1
+    assert not (home / "secret_key").exists()
+
+
+def test_check_mode_changes_nothing(home: Path) -> None:
+    releases = release.Releases(params(home), check_mode=True)
+    releases.prepare()
+    releases.select()
+    assert releases.changed
+    assert not home.exists()
+
+
+def test_a_failed_command_shows_the_end_of_its_output(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = release.Releases(params(home), check_mode=False)
+    releases.prepare()
+    builder = release.Builder(params(home), releases.release, ME)
+    script = "import sys; [print('line', n) for n in range(100)]; sys.exit(7)"
+    with pytest.raises(release.ReleaseError) as failed:
+        builder.run("/usr/bin/env", "python3", "-c", script)
+    lines = str(failed.value).splitlines()
+    assert lines[0].endswith("ended with 7:")
+    assert lines[-1] == "  | line 99"
+    assert len(lines) == release.OUTPUT_LINES + 1

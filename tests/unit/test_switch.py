@@ -1,0 +1,370 @@
+"""Module switch, against a systemd that is played by a class and real HTTP answers."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import socketserver
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.modules import switch
+
+HEALTH = {
+    "path": "/healthz",
+    "host": "localhost",
+    "scheme": "http",
+    "status": [],
+    "text": "",
+    "timeout": 5,
+    "probes": 2,
+}
+
+
+class FakeSystemd(switch.Systemd):
+    """Units as a table of states; a started generation answers HTTP on its own socket."""
+
+    def __init__(self, units: Path, home: Path) -> None:
+        super().__init__(units)
+        self.home = home
+        self.states: dict[str, str] = {}
+        self.calls: list[str] = []
+        self.servers: dict[str, socketserver.BaseServer] = {}
+        self.fails_to_start: set[int] = set()
+        self.answer = 200
+        self.release_told: str | None = None
+        self.restarts = "0"
+
+    def call(self, verb: str, *units: str) -> str:
+        self.calls.append(" ".join([verb, *units]))
+        for unit in units:
+            if verb == "start":
+                number = unit.partition("@")[2].removesuffix(".service")
+                if number.isdigit() and int(number) in self.fails_to_start:
+                    self.states[unit] = "activating"  # Restart=always tries for ever
+                    return "Job failed. See the journal."
+                self.states[unit] = "active"
+                if number.isdigit() and unit.endswith(".service"):
+                    self._serve(int(number))
+            elif verb == "stop":
+                self.states.pop(unit, None)
+        return ""
+
+    def _serve(self, number: int) -> None:
+        folder = self.home / "generations" / str(number)
+        record = json.loads((folder / wsgi.SETTINGS_FILE).read_text())
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(outer.answer)
+                if self.headers["X-Flaskops-Token"] == record["token"]:
+                    told = outer.release_told or record["release"]
+                    self.send_header("X-Flaskops-Release", told)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def address_string(self) -> str:
+                return "unix"
+
+        path = str(self.home / f"probe-{number}.sock")
+        if not os.path.exists(path):
+            server = socketserver.ThreadingUnixStreamServer(path, Handler)
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            self.servers[path] = server
+
+    def properties(self, unit: str, *names: str) -> dict[str, str]:
+        state = self.states.get(unit, "inactive")
+        return {"ActiveState": state, "NRestarts": self.restarts}
+
+    def instances(self, name: str) -> dict[int, str]:
+        cut = len(name) + 1
+        return {
+            int(unit[cut : -len(".service")]): state
+            for unit, state in self.states.items()
+            if "@" in unit and unit.endswith(".service")
+        }
+
+    def log(self, unit: str, since: float) -> list[str]:
+        return [f"log of {unit}"]
+
+
+class Host:
+    """One host with one app."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = root / "srv"
+        self.units = root / "units"
+        self.units.mkdir(parents=True)
+        self.home.mkdir()
+        self.systemd = FakeSystemd(self.units, self.home)
+        self.generations = switch.Generations(self.home)
+        monkeypatch.setattr(os, "chown", lambda *_: None)
+        monkeypatch.setattr(
+            switch.Switch, "probe_path", lambda _, n: str(self.home / f"probe-{n}.sock")
+        )
+
+    def wanted(self, release: str = "r1", **changes: Any) -> switch.Wanted:
+        path = self.home / "releases" / release
+        path.mkdir(parents=True, exist_ok=True)
+        values: dict[str, Any] = {
+            "name": "shop",
+            "home": self.home,
+            "release": path,
+            "environment": 'A="1"\n',
+            "group": "root",
+            "files": {"gunicorn.conf.py": "workers = 2\n"},
+            "units": {"socket": "[Socket]\n", "service": "[Service]\n", "generation": "[Unit]\n"},
+            "entrypoint": "",
+            "proxy_hops": 1,
+            "health": HEALTH,
+            "keep": 3,
+        }
+        return switch.Wanted(**values | changes)
+
+    def run(self, release: str = "r1", *, check: bool = False, **changes: Any) -> dict[str, Any]:
+        wanted = self.wanted(release, **changes)
+        return switch.Switch(wanted, self.systemd, check_mode=check).run()
+
+    def running(self) -> list[int]:
+        return sorted(self.systemd.instances("shop"))
+
+    def enabled(self) -> list[str]:
+        wants = self.units / "shop.service.wants"
+        return sorted(path.name for path in wants.iterdir()) if wants.is_dir() else []
+
+    def picture(self) -> dict[str, str]:
+        """Every file, link and unit state, to compare before and after."""
+        seen = {
+            str(path): os.readlink(path) if path.is_symlink() else path.read_text()
+            for root in (self.home / "generations", self.units)
+            for path in sorted(root.rglob("*"))
+            if path.is_symlink() or path.is_file()
+        }
+        live = self.home / "live"
+        return seen | self.systemd.states | {"live": os.readlink(live) if live.is_symlink() else ""}
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    made = Host(tmp_path, monkeypatch)
+    yield made
+    for server in made.systemd.servers.values():
+        server.shutdown()
+        server.server_close()
+
+
+def test_first_generation_goes_live(host: Host) -> None:
+    result = host.run()
+    assert result["changed"]
+    assert (result["generation"], result["previous"], result["release"]) == (1, 0, "r1")
+    assert host.running() == [1]
+    assert host.enabled() == ["shop@1.service"]
+    assert (host.home / "live/release").resolve().name == "r1"
+    assert host.systemd.states["shop.socket"] == host.systemd.states["shop.service"] == "active"
+
+
+def test_nothing_changes_when_the_same_is_live(host: Host) -> None:
+    host.run()
+    before = host.picture()
+    host.systemd.calls.clear()
+    result = host.run()
+    assert not result["changed"]
+    assert result["actions"] == []
+    assert host.picture() == before
+    assert host.systemd.calls == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"release": "r2"},
+        {"environment": 'A="2"\n'},
+        {"files": {"gunicorn.conf.py": "workers = 3\n"}},
+        {"entrypoint": "shop:app"},
+        {"proxy_hops": 2},
+        {"health": HEALTH | {"path": "/"}},
+        {"units": {"socket": "[Socket]\n", "service": "[Service]\n", "generation": "[X]\n"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_makes_a_generation_means_a_switch(host: Host, change: dict[str, Any]) -> None:
+    host.run()
+    result = host.run(**change)
+    assert (result["generation"], result["previous"]) == (2, 1)
+    assert host.running() == [2]
+    assert host.enabled() == ["shop@2.service"]
+
+
+def test_new_one_runs_before_the_old_one_stops_and_the_socket_stays_open(host: Host) -> None:
+    host.run()
+    host.systemd.calls.clear()
+    host.run("r2")
+    calls = host.systemd.calls
+    assert calls.index("start shop@2.service") < calls.index("stop shop@1.service shop@1.socket")
+    assert not [call for call in calls if call.startswith(("stop shop.", "restart"))]
+
+
+@pytest.mark.parametrize("trouble", ["start", "status", "release", "restarts"])
+def test_a_failing_generation_leaves_everything_as_it_was(host: Host, trouble: str) -> None:
+    host.run()
+    before = host.picture()
+    reasons = {
+        "start": "did not start",
+        "status": "answered 500",
+        "release": "answered for release r0, wanted r2",
+        "restarts": "was restarted 2 times",
+    }
+    if trouble == "start":
+        host.systemd.fails_to_start = {2}
+    host.systemd.answer = 500 if trouble == "status" else 200
+    host.systemd.release_told = "r0" if trouble == "release" else None
+    host.systemd.restarts = "2" if trouble == "restarts" else "0"
+    with pytest.raises(switch.SwitchError, match=reasons[trouble]) as failed:
+        host.run("r2")
+    assert failed.value.log == ["log of shop@2.service"]
+    assert host.picture() == before
+
+
+def test_a_failing_first_generation_leaves_no_socket_that_nobody_answers(host: Host) -> None:
+    host.systemd.fails_to_start = {1}
+    with pytest.raises(switch.SwitchError):
+        host.run()
+    assert host.systemd.states == {}
+    assert host.generations.numbers() == []
+
+
+def test_a_live_generation_that_is_down_is_started_again(host: Host) -> None:
+    host.run()
+    host.systemd.call("stop", "shop@1.service", "shop.service", "shop.socket")
+    result = host.run()
+    assert result["changed"]
+    assert result["generation"] == 1
+    assert host.running() == [1]
+
+
+def test_a_live_generation_that_does_not_come_back_is_not_taken_away(host: Host) -> None:
+    host.run()
+    host.systemd.states["shop@1.service"] = "failed"
+    host.systemd.fails_to_start = {1}
+    with pytest.raises(switch.SwitchError):
+        host.run()
+    assert host.generations.live() == 1
+    assert host.enabled() == ["shop@1.service"]
+
+
+def test_going_back_takes_the_generation_that_is_still_there(host: Host) -> None:
+    host.run("r1")
+    host.run("r2")
+    result = host.run("r1")
+    assert (result["generation"], result["previous"]) == (1, 2)
+    assert host.generations.numbers() == [1, 2]
+
+
+def test_a_generation_that_never_served_is_not_gone_back_to(host: Host) -> None:
+    host.run("r1")
+    host.run("r2")
+    (host.generations.path(1) / wsgi.PROVED_FILE).unlink()
+    assert host.run("r1")["generation"] == 3
+
+
+@pytest.mark.parametrize("moment", ["built", "started", "proved", "live"])
+def test_a_killed_run_is_healed_by_the_next(
+    host: Host, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    place = {
+        "built": (switch.Switch, "_start"),
+        "started": (switch.Switch, "_ask"),
+        "proved": (switch.Generations, "make_live"),
+        "live": (switch.Switch, "_retire"),
+    }[moment]
+    host.run("r1")
+    with monkeypatch.context() as patch:
+        original = getattr(*place)
+        patch.setattr(*place, die)
+        if moment == "live":  # the first call retires strangers, of which there are none
+            patch.setattr(*place, lambda self, ns: die() if ns else original(self, ns))
+        with pytest.raises(Killed):
+            host.run("r2")
+    assert 1 in host.running()
+    host.run("r2")
+    live = host.generations.live()
+    assert host.generations.record(live)["release"] == "r2"
+    assert host.running() == [live]
+    assert host.enabled() == [f"shop@{live}.service"]
+    assert not host.run("r2")["changed"]
+
+
+def test_a_half_written_generation_is_never_counted(host: Host) -> None:
+    host.run()
+    (host.home / "generations/2").mkdir()
+    (host.home / "generations/.3.draft").mkdir()
+    assert host.generations.numbers() == [1]
+    assert host.run("r2")["generation"] == 2
+
+
+def test_old_generations_are_pruned_but_not_the_predecessor(host: Host) -> None:
+    for number in range(1, 7):
+        host.run(f"r{number}")
+    assert host.generations.numbers() == [4, 5, 6]
+    units = {path.name for path in host.units.glob("shop@*")}
+    assert units == {f"shop@{n}.{kind}" for n in (4, 5, 6) for kind in ("service", "socket")}
+
+
+def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
+    host.run()
+    host.systemd.calls.clear()
+    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
+    result = host.run(units=units)
+    assert result["changed"]
+    assert "stop shop.service" in host.systemd.calls
+    assert (host.units / "shop.socket").read_text() == units["socket"]
+    assert not host.run(units=units)["changed"]
+
+
+def test_check_mode_touches_nothing_and_tells_the_truth(host: Host) -> None:
+    assert host.run(check=True)["changed"]
+    assert host.picture() == {"live": ""}
+    host.run()
+    before = host.picture()
+    assert not host.run(check=True)["changed"]
+    assert host.run("r2", check=True)["changed"]
+    assert host.picture() == before
+
+
+def test_environment_is_for_the_app_and_root_only(host: Host) -> None:
+    host.run()
+    assert (host.generations.path(1) / "env").stat().st_mode & 0o777 == 0o640
+
+
+def test_diff_names_variables_and_never_shows_a_value(host: Host) -> None:
+    host.run(environment='GONE="hush1"\nKEPT="same"\nSECRET="hush2\nhush3=\\"x\\""\n')
+    wanted = host.wanted("r2", environment='KEPT="same"\nNEW="hush4"\nSECRET="hush5"\n')
+    diff = switch.differences(1, host.generations, wanted)
+    assert "hush" not in diff
+    assert {"-environment GONE", "+environment NEW", "~environment SECRET"} <= set(diff.split("\n"))
+    assert "-release r1\n+release r2\n" in diff
+    assert "KEPT" not in diff
+
+
+def test_log_excerpt_ends_with_the_reason() -> None:
+    noise = [f"[1] [INFO] worker {n}" for n in range(50)]
+    after = ["Traceback of the server", "unit failed"]
+    reason = "The app cannot be loaded: ImportError: x"
+    assert switch.excerpt([*noise, "frame", reason, *after]) == ["frame", reason]
+    assert switch.excerpt([*noise, *after]) == after

@@ -1,0 +1,105 @@
+"""Filters that write text from data."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.flaskops.stack.plugins.filter import text
+from hypothesis import given
+from hypothesis import strategies as st
+
+# Surrogates cannot be written as UTF-8, and no environment holds a NUL.
+VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
+NAMES = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,20}\Z")
+
+
+def read_as_systemd(content: str) -> dict[str, str]:
+    """A reader of NAME="value" lines by the rules of systemd.exec(5), EnvironmentFile=."""
+    found: dict[str, str] = {}
+    rest = content
+    while rest:
+        name, rest = rest.split('="', 1)
+        value = ""
+        while rest[0] != '"':
+            if rest[0] == "\\" and rest[1] in '"\\`$':
+                rest = rest[1:]
+            value, rest = value + rest[0], rest[1:]
+        assert rest.startswith('"\n')
+        found[name], rest = value, rest[2:]
+    return found
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=5))
+def test_every_value_survives(environment: dict[str, str]) -> None:
+    assert read_as_systemd(text.env_file(environment)) == environment
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (8000, "8000"),
+        (["a", 1], '["a", 1]'),
+        ({"k": None}, '{"k": null}'),
+        ("plain", "plain"),
+        ("", ""),
+    ],
+)
+def test_values_are_written_as_flask_reads_them(value: object, written: str) -> None:
+    assert read_as_systemd(text.env_file({"NAME": value})) == {"NAME": written}
+    if not isinstance(value, str):
+        assert json.loads(written) == value
+
+
+def test_null_is_left_out() -> None:
+    assert text.env_file({"A": None, "B": "x"}) == 'B="x"\n'
+
+
+@pytest.mark.parametrize("name", ["1ST", "WITH-HYPHEN", "A B", "", "A=B", 7])
+def test_a_name_no_process_could_use_is_refused_without_its_value(name: object) -> None:
+    with pytest.raises(AnsibleFilterError) as refused:
+        text.env_file({name: "hush"})
+    assert repr(name) in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+def test_nul_is_refused_without_the_value() -> None:
+    with pytest.raises(AnsibleFilterError, match="NAME: a value cannot hold a NUL byte") as refused:
+        text.env_file({"NAME": "hush\0"})
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "filter_", [text.env_file, text.python_settings, text.unit_settings], ids=lambda f: f.__name__
+)
+def test_what_is_no_dict_is_refused(filter_: object) -> None:
+    assert callable(filter_)
+    with pytest.raises(AnsibleFilterError, match="found list"):
+        filter_(["A=B"])
+
+
+@given(st.dictionaries(NAMES, VALUES | st.integers() | st.booleans() | st.lists(VALUES)))
+def test_python_settings_are_python(settings: dict[str, object]) -> None:
+    tree = ast.parse(text.python_settings(settings))
+    found = {}
+    for line in tree.body:
+        assert isinstance(line, ast.Assign)
+        assert isinstance(line.targets[0], ast.Name)
+        found[line.targets[0].id] = ast.literal_eval(line.value)
+    assert found == settings
+
+
+def test_unit_settings() -> None:
+    given_ = {"PrivateTmp": True, "ProtectHome": False, "Filter": ["a", "b"], "Off": None, "N": 3}
+    lines = text.unit_settings(given_).splitlines()
+    assert lines == ["PrivateTmp=yes", "ProtectHome=no", "Filter=a", "Filter=b", "N=3"]
+
+
+@pytest.mark.parametrize("settings", [{"Nice": "1\nUser=root"}, {"Bad Name": 1}, {"": 1}])
+def test_unit_settings_cannot_smuggle_lines(settings: dict[str, object]) -> None:
+    with pytest.raises(AnsibleFilterError):
+        text.unit_settings(settings)

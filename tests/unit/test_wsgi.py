@@ -1,0 +1,246 @@
+"""The part of a generation that runs inside the app's processes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+
+HEALTH = {
+    "path": "/healthz",
+    "host": "shop.example.org",
+    "scheme": "https",
+    "status": [],
+    "text": "",
+    "timeout": 1,
+    "probes": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def clean_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Each test has a directory of its own for its app, and leaves no module behind."""
+    before = set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delenv("FLASK_APP", raising=False)
+    wsgi._reported[0] = 0
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def app_file(name: str, text: str) -> None:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def ask(app: wsgi.Wsgi, path: str = "/", **extra: str) -> tuple[str, dict[str, str], bytes]:
+    seen: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+        seen[:] = [status, dict(headers)]
+
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": path,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "localhost",
+        **extra,
+    }
+    body = b"".join(app(environ, start_response))
+    return seen[0], seen[1], body
+
+
+def plain(status: str, body: bytes = b"") -> wsgi.Wsgi:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response(status, [])
+        return [body]
+
+    return app
+
+
+FLASK = (
+    "import flask\n"
+    "{name} = flask.Flask(__name__)\n"
+    "{name}.add_url_rule('/', view_func=lambda: '{say}')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "entrypoint"),
+    [
+        ("app.py", FLASK.format(name="app", say="found"), ""),
+        ("wsgi.py", FLASK.format(name="application", say="found"), ""),
+        ("shop/__init__.py", FLASK.format(name="app", say="found"), "shop"),
+        ("shop.py", FLASK.format(name="site", say="found"), "shop:site"),
+        (
+            "shop.py",
+            "import flask\ndef create_app(say='found'):\n"
+            "    app = flask.Flask('x')\n"
+            "    app.add_url_rule('/', view_func=lambda: say)\n    return app\n",
+            "shop:create_app",
+        ),
+        (
+            "shop.py",
+            "import flask\ndef make(say):\n"
+            "    app = flask.Flask('x')\n"
+            "    app.add_url_rule('/', view_func=lambda: say)\n    return app\n",
+            "shop:make('found')",
+        ),
+        (
+            "plain.py",
+            "def serve(environ, start_response):\n"
+            "    start_response('200 OK', [])\n    return [b'found']\n",
+            "plain:serve",
+        ),
+    ],
+)
+def test_app_is_found_as_flask_finds_it(file: str, text: str, entrypoint: str) -> None:
+    app_file(file, text)
+    assert ask(wsgi.find_app(entrypoint))[2] == b"found"
+
+
+def test_flask_app_of_the_environment_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    app_file("app.py", FLASK.format(name="app", say="wrong"))
+    app_file("other.py", FLASK.format(name="app", say="found"))
+    monkeypatch.setenv("FLASK_APP", "other")
+    assert ask(wsgi.find_app(""))[2] == b"found"
+
+
+def test_wsgi_py_of_the_app_is_not_mistaken_for_ours() -> None:
+    app_file("wsgi.py", FLASK.format(name="app", say="theirs"))
+    assert ask(wsgi.find_app("wsgi:app"))[2] == b"theirs"
+
+
+@pytest.mark.parametrize(("hops", "address"), [(0, "127.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1")])
+def test_as_many_proxies_are_trusted_as_there_are(hops: int, address: str) -> None:
+    app_file(
+        "app.py",
+        "import flask\napp = flask.Flask('x')\n"
+        "app.add_url_rule('/', view_func=lambda: flask.request.remote_addr)\n",
+    )
+    config = {"entrypoint": "", "proxy_hops": hops, "token": "t", "release": "r"}
+    app = wsgi.build_application(config)
+    assert ask(app, HTTP_X_FORWARDED_FOR="1.1.1.1, 2.2.2.2")[2].decode() == address
+
+
+def test_release_is_told_only_to_who_knows_the_token() -> None:
+    app_file("app.py", FLASK.format(name="app", say="x"))
+    config = {"entrypoint": "", "proxy_hops": 0, "token": "secret", "release": "abc"}
+    app = wsgi.build_application(config)
+    assert ask(app, HTTP_X_FLASKOPS_TOKEN="secret")[1]["X-Flaskops-Release"] == "abc"
+    assert "X-Flaskops-Release" not in ask(app, HTTP_X_FLASKOPS_TOKEN="guess")[1]
+    assert "X-Flaskops-Release" not in ask(app)[1]
+
+
+def generation(tmp_path: Path, **health: Any) -> Path:
+    record = {"health": HEALTH | health, "proxy_hops": 1}
+    (tmp_path / wsgi.SETTINGS_FILE).write_text(json.dumps(record), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "health"),
+    [
+        ("200 OK", b"", {}),
+        ("404 Not Found", b"", {}),
+        ("302 Found", b"", {"status": [200, 302]}),
+        ("200 OK", b"all is well", {"text": "is well"}),
+    ],
+)
+def test_gate_opens(tmp_path: Path, status: str, body: bytes, health: dict[str, Any]) -> None:
+    wsgi.gate(plain(status, body), generation(tmp_path, **health))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "health", "reason"),
+    [
+        ("500 Oops", b"no database", {}, "answered 500, wanted below 500: no database"),
+        ("404 Not Found", b"", {"status": [200]}, "answered 404, wanted 200: (empty body)"),
+        ("200 OK", b"sick", {"text": "well"}, "answered 200 without the text 'well': sick"),
+    ],
+)
+def test_gate_stays_shut_and_says_why(
+    tmp_path: Path, status: str, body: bytes, health: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(wsgi.NotReadyError) as refused:
+        wsgi.gate(plain(status, body), generation(tmp_path, **health))
+    assert str(refused.value) == f"GET /healthz (Host: shop.example.org, https) {reason}"
+
+
+def test_gate_does_not_wait_for_ever(tmp_path: Path) -> None:
+    def hangs(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        time.sleep(30)
+        return []
+
+    started = time.monotonic()
+    with pytest.raises(wsgi.NotReadyError, match="did not answer within 1 s"):
+        wsgi.gate(hangs, generation(tmp_path))
+    assert time.monotonic() - started < 5
+
+
+def test_gate_asks_with_the_sites_own_name_and_scheme(tmp_path: Path) -> None:
+    app_file(
+        "app.py",
+        "import flask\napp = flask.Flask('x')\n"
+        "app.add_url_rule('/healthz', view_func=lambda: flask.request.url)\n",
+    )
+    config = {"entrypoint": "", "proxy_hops": 1, "token": "t", "release": "r"}
+    app = wsgi.build_application(config)
+    wsgi.gate(app, generation(tmp_path, text="https://shop.example.org/healthz"))
+
+
+def test_a_proved_generation_is_not_asked_again(tmp_path: Path) -> None:
+    folder = generation(tmp_path)
+    (folder / wsgi.PROVED_FILE).touch()
+    wsgi.gate(plain("500 Oops"), folder)
+
+
+def test_reason_stands_on_one_line_and_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    app_file("app.py", "import no_such_module\n")
+    for _ in range(2):
+        with pytest.raises(Exception, match="no_such_module") as failed:
+            wsgi.find_app("")
+        wsgi.report(failed.value)
+    said = capsys.readouterr().err.splitlines()
+    reasons = [line for line in said if line.startswith(wsgi.REASONS)]
+    assert len(reasons) == 1
+    assert reasons[0] == said[-1]
+    assert reasons[0].endswith("ModuleNotFoundError: No module named 'no_such_module'")
+
+
+def test_systemd_is_told_when_the_last_worker_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        ready = wsgi.Readiness(3)
+        assert "NOTIFY_SOCKET" not in __import__("os").environ  # Gunicorn must not speak too early
+        assert not ready.worker_passed(1)
+        assert not ready.worker_passed(1)  # the same worker twice is one worker
+        assert not ready.worker_passed(3)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+        assert ready.worker_passed(4)  # in the place of worker 2, which died
+        assert systemd.recv(100).startswith(b"READY=1")
+
+
+def test_default_workers_follow_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {1: 3, 2: 5, 4: 9, 64: 12}
+    for cores, workers in counts.items():
+        monkeypatch.setattr(wsgi, "cores", lambda cores=cores: cores)
+        assert wsgi.default_workers() == workers
