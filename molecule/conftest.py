@@ -73,6 +73,13 @@ def outside(host: Any) -> Callable[[int], str]:
     return lambda port: f"127.0.0.1:{ports[str(port)]}"
 
 
+def user_environment() -> dict[str, str]:
+    """Return the environment of a user in the checkout: without what Molecule tells Ansible."""
+    molecule = ("ANSIBLE_", "MOLECULE_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(molecule)}
+    return own | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+
+
 class Play:
     """Runs playbooks on the scenario's hosts, as a user would."""
 
@@ -94,7 +101,7 @@ class Play:
                 str(self.scenario / playbook),
             ],
             cwd=ROOT,
-            env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+            env=user_environment(),
             capture_output=True,
             text=True,
             timeout=PLAY_TIMEOUT,
