@@ -190,7 +190,7 @@ def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
         ({"flask_app_name": "root"}, 'flask_app_name: found "root"; allowed are'),
         ({"flask_app_source": "/no/such/place"}, 'flask_app_source: found "/no/such/place"'),
         ({"flask_app_installer": "conda"}, "value of flask_app_installer must be one of: uv, pip"),
-        ({"flask_app_env": {"FLASK_DEBUG": True}}, "found FLASK_DEBUG=True"),
+        ({"flask_app_env": {"FLASK_DEBUG": True}}, "found FLASK_DEBUG=true"),
         ({"flask_app_env": {"A-B": "hush"}}, "environment variable 'A-B': a name has"),
         ({"flask_app_shared_paths": ["../x"]}, 'flask_app_shared_paths: found ["../x"]'),
         ({"flask_app_keep_releases": "many"}, "flask_app_keep_releases"),

@@ -145,6 +145,10 @@ daemon_reload:
   description: Whether systemd has to read its units again.
   returned: always
   type: bool
+unit_settled:
+  description: Whether O(unit) is active and enabled, so that starting it would change nothing.
+  returned: always
+  type: bool
 """
 
 import difflib
@@ -561,12 +565,23 @@ def difference(found: Found, wanted: Wanted) -> str:
     return head + body + "".join(f"{line}\n" for line in list(lines)[2:])
 
 
-def unit_state(unit: str) -> tuple[float | None, bool]:
-    """(when an active unit was last started or reloaded, whether systemd must re-read it).
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit: since when it is active (seconds since the epoch), None when it is not."""
 
-    The time is in seconds since the epoch, None for a unit that is not active or not there.
-    """
-    names = ("ActiveState", "StateChangeTimestampMonotonic", "NeedDaemonReload")
+    since: float | None = None
+    enabled: bool = False
+    reload_needed: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is left to do for who wants it started and enabled."""
+        return self.since is not None and self.enabled and not self.reload_needed
+
+
+def unit_state(unit: str) -> Unit:
+    """What systemd says of a unit; an empty Unit when it knows none of that name."""
+    names = ("ActiveState", "StateChangeTimestampMonotonic", "NeedDaemonReload", "UnitFileState")
     try:
         answer = subprocess.run(
             ["systemctl", "show", "--property", ",".join(names), "--", unit],
@@ -577,13 +592,17 @@ def unit_state(unit: str) -> tuple[float | None, bool]:
             check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return None, False
+        return Unit()
     values = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
     since = None
     if values.get("ActiveState") in ("active", "reloading"):
         elapsed = time.monotonic() - int(values["StateChangeTimestampMonotonic"]) / 1e6
         since = time.time() - elapsed
-    return since, values.get("NeedDaemonReload") == "yes"
+    return Unit(
+        since=since,
+        enabled=values.get("UnitFileState") == "enabled",
+        reload_needed=values.get("NeedDaemonReload") == "yes",
+    )
 
 
 def is_stale(found: list[Found], since: float | None) -> bool:
@@ -652,15 +671,18 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     removals = [(path, old) for path in params["absent"] if (old := look_at(path)).kind != "absent"]
     changed_files = [new.path for new, _old in changes] + [path for path, _old in removals]
 
-    since, reload_needed = unit_state(params["unit"]) if params["unit"] else (None, False)
-    stale = not changed_files and is_stale(found, since)
+    unit = unit_state(params["unit"]) if params["unit"] else Unit()
+    stale = not changed_files and is_stale(found, unit.since)
+    reload_needed = unit.reload_needed or any(
+        path.startswith("/etc/systemd/system/") for path in changed_files
+    )
     result: dict[str, Any] = {
         "changed": bool(changed_files) or stale,
         "changed_files": changed_files,
         "checked": False,
         "stale": stale,
-        "daemon_reload": reload_needed
-        or any(path.startswith("/etc/systemd/system/") for path in changed_files),
+        "daemon_reload": reload_needed,
+        "unit_settled": unit.settled and not reload_needed,
     }
     if not changed_files:
         return result
