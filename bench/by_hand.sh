@@ -5,7 +5,7 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 
 apt-get update -qq
-apt-get install -qq --no-install-recommends redis-server nginx git ca-certificates python3-venv >/dev/null
+apt-get install -qq --no-install-recommends redis-server nginx ca-certificates python3-venv >/dev/null
 
 printf 'maxmemory 256mb\nmaxmemory-policy allkeys-lfu\nsave ""\n' >>/etc/redis/redis.conf
 systemctl restart redis-server

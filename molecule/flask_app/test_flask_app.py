@@ -101,6 +101,35 @@ def test_environment_reaches_a_unit_unharmed(host: Any) -> None:
     ]
 
 
+AWKWARD = {
+    "SPACES": "  two before, one after ",
+    "QUOTES": """it's "quoted" `so`""",
+    "DOLLAR": "$HOME ${HOME} $$ $(id)",
+    "PERCENT": "%n %% 100%",
+    "HASH": "# no ; comment",
+    "BACKSLASH": r"C:\new\table \\ \" \$ \x41",
+    "LINES": 'first\nSECOND="x"\n\n# fourth\\\n',
+    "TAB": "\ta\tb\t",
+    "UNICODE": "Zürich ☕ 日本 \u200b",
+    "BRACES": "{{ not_a_template }} {% nor this %}",
+    "EMPTY": "",
+    "LONG": "0123456789abcdef" * 512,
+}
+
+
+def test_every_value_reaches_a_unit_byte_for_byte(host: Any, play: Any) -> None:
+    play.succeeds(flask_app_env={name: {"__ansible_unsafe": v} for name, v in AWKWARD.items()})
+    dump = "import json, os; print(json.dumps(dict(os.environ)))"
+    told = json.loads(
+        host.check_output(
+            f"systemd-run --quiet --wait --pipe -p EnvironmentFile={HOME}/next/env "
+            f"python3 -c {shlex.quote(dump)}"
+        )
+    )
+    for name, value in AWKWARD.items():
+        assert told[name] == value, name
+
+
 @pytest.mark.parametrize(
     ("files", "variables", "manifest"),
     [
@@ -155,6 +184,14 @@ def test_wrong_hash_is_refused_and_the_earlier_release_stays(
     ), "the next run removes what is incomplete"
 
 
+def test_repository_that_is_not_there_is_named_by_the_git_just_installed(
+    host: Any, play: Any
+) -> None:
+    before = selected(host)["id"]
+    assert "'/opt/nowhere.git' does not" in play.fails(flask_app_source="file:///opt/nowhere.git")
+    assert selected(host)["id"] == before
+
+
 def test_git_url_with_branch_tag_and_commit(host: Any, play: Any) -> None:
     script = """
         set -e
@@ -175,6 +212,50 @@ def test_git_url_with_branch_tag_and_commit(host: Any, play: Any) -> None:
     assert "changed=0" in play.succeeds(flask_app_source=url)
 
 
+def test_submodules_come_along_and_a_killed_git_is_healed(host: Any, play: Any) -> None:
+    script = """
+        set -e
+        git config --system protocol.file.allow always
+        rm -rf /opt/part.git /opt/whole.git
+        for name in part whole; do
+            git init -q -b main /opt/$name.git && cd /opt/$name.git
+            git config user.name t && git config user.email t@example.org
+            echo 'VALUE = 1' > value.py && touch requirements.txt
+            git add . && git commit -qm one
+        done
+        git submodule --quiet add file:///opt/part.git part && git commit -qm two
+    """
+    host.check_output(f"sh -c {shlex.quote(script)}")
+    url = "file:///opt/whole.git"
+    play.succeeds(flask_app_source=url)
+    code = f"{HOME}/next/release/code"
+    assert host.check_output(f"cat {code}/part/value.py") == "VALUE = 1"
+    assert host.check_output(f"find {code}/ -name .git") == ""
+    host.check_output("cd /opt/whole.git && echo 'x = 2' >> value.py && git commit -qam three")
+    host.check_output(f"touch {HOME}/source.git/index.lock")
+    play.succeeds(flask_app_source=url)
+    assert "x = 2" in host.check_output(f"cat {code}/value.py")
+
+
+def test_code_that_is_no_python_does_not_stop_a_build(play: Any, tmp_path: Path) -> None:
+    files = {"requirements__txt": "", "template__py": "def {{ name }}():\n"}
+    play.succeeds(flask_app_source=source(tmp_path / "app", **files))
+
+
+def test_an_app_cannot_get_at_root_while_uv_is_installed(
+    host: Any, play: Any, tmp_path: Path
+) -> None:
+    host.check_output("rm -rf /opt/uv /run/owned")
+    trap = "open('/run/owned', 'w')\n"
+    play.succeeds(
+        flask_app_source=source(
+            tmp_path / "app", requirements__txt="", logging__py=trap, pip__py=trap
+        )
+    )
+    assert not host.file("/run/owned").exists
+    assert host.file("/opt/uv/0.13.9/bin/uv").user == "root"
+
+
 def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
     for number in range(3):
         app = source(tmp_path / "app", app__py=f"{APP}# {number}\n", requirements__txt="")
@@ -188,6 +269,7 @@ def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
     [
         ({"flask_app_name": "../etc"}, 'flask_app_name: found "../etc"; allowed are'),
         ({"flask_app_name": "root"}, 'flask_app_name: found "root"; allowed are'),
+        ({"flask_app_user": "root"}, "flask_app_user: found root"),
         ({"flask_app_source": "/no/such/place"}, 'flask_app_source: found "/no/such/place"'),
         ({"flask_app_installer": "conda"}, "value of flask_app_installer must be one of: uv, pip"),
         ({"flask_app_env": {"FLASK_DEBUG": True}}, "found FLASK_DEBUG=true"),
@@ -195,7 +277,7 @@ def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
         ({"flask_app_shared_paths": ["../x"]}, 'flask_app_shared_paths: found ["../x"]'),
         ({"flask_app_keep_releases": "many"}, "flask_app_keep_releases"),
     ],
-    ids=["path", "reserved", "source", "installer", "debug", "name", "shared", "type"],
+    ids=["path", "reserved", "root", "source", "installer", "debug", "name", "shared", "type"],
 )
 def test_bad_input_is_named_before_anything_changes(
     host: Any, play: Any, variables: dict[str, Any], said: str

@@ -179,12 +179,17 @@ def test_unknown_setting_is_named(host: Any, play: Any) -> None:
         ({"gunicorn_bind": "0.0.0.0:70000"}, 'gunicorn_bind: found "0.0.0.0:70000"; allowed are'),
         ({"gunicorn_bind": "http.sock"}, 'gunicorn_bind: found "http.sock"; allowed are'),
         ({"gunicorn_worker_class": "eventlet"}, "value of gunicorn_worker_class must be one of"),
+        ({"gunicorn_user": "root"}, "gunicorn_user: found root"),
+        ({"gunicorn_config": '{"keepalive": 1}'}, "gunicorn_config, gunicorn_unit_config: found"),
         ({"gunicorn_workers": -1}, "gunicorn_workers: found -1; allowed are 0 and more"),
         ({"gunicorn_threads": "many"}, "gunicorn_threads"),
-        ({"gunicorn_config": {"bind": "0.0.0.0:80"}}, "gunicorn_config: found bind; the role decides these"),
+        (
+            {"gunicorn_config": {"bind": "0.0.0.0:80"}},
+            "gunicorn_config: found bind; the role decides these",
+        ),
         ({"gunicorn_health_path": "health"}, 'gunicorn_health_path: found "health"; allowed is'),
     ],
-    ids=["port", "relative", "class", "negative", "type", "bind", "path"],
+    ids=["port", "relative", "class", "root", "text", "negative", "type", "bind", "path"],
 )
 def test_bad_input_is_named_before_anything_changes(
     host: Any, play: Any, variables: dict[str, Any], said: str

@@ -1,6 +1,6 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text of configuration files from plain data."""
+"""Text of configuration files from plain data, and data from text."""
 
 from __future__ import annotations
 
@@ -75,6 +75,16 @@ def unit_settings(settings: Any) -> str:
     return "".join(lines)
 
 
+def as_list(value: Any) -> list[Any]:
+    """A list as it is, and text as argument specs read it: separated by commas.
+
+    A variable given with ``-e name=value`` is text, whatever its argument spec says.
+    """
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
 def _plain(value: Any) -> Any:
     """Without the marks that Ansible puts on text it has templated."""
     return json.loads(json.dumps(value))
@@ -83,8 +93,9 @@ def _plain(value: Any) -> Any:
 class FilterModule:
     """Filters of flaskops.stack that write text from data."""
 
-    def filters(self) -> dict[str, Callable[..., str]]:
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "as_list": as_list,
             "env_file": env_file,
             "python_settings": python_settings,
             "unit_settings": unit_settings,

@@ -76,8 +76,8 @@ def find_app(entrypoint: str) -> Wsgi:
     """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    if not entrypoint:
-        entrypoint = _flask_environment()
+    named = _flask_environment()
+    entrypoint = entrypoint or named
     plain = re.fullmatch(r"([\w.]+):([A-Za-z_]\w*)", entrypoint)
     if plain:
         found = getattr(importlib.import_module(plain[1]), plain[2], None)
@@ -92,8 +92,10 @@ def find_app(entrypoint: str) -> Wsgi:
 
 def _flask_environment() -> str:
     """FLASK_APP, after the app's own .flaskenv and .env were read the way Flask reads them."""
-    from flask.cli import load_dotenv
-
+    try:
+        from flask.cli import load_dotenv
+    except ImportError:  # not a Flask app
+        return os.environ.get("FLASK_APP", "")
     if os.environ.get("FLASK_SKIP_DOTENV", "").lower() not in {"1", "true", "t", "yes"}:
         load_dotenv()
     return os.environ.get("FLASK_APP", "")

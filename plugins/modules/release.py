@@ -80,9 +80,11 @@ options:
     type: str
     default: ''
   build_environment:
-    description: Environment of the commands that build, such as the address of a package index.
-    type: dict
-    default: {}
+    description:
+      - Environment of the commands that build, such as the address of a package index, as text in
+        the form of O(environment).
+    type: str
+    default: ''
   shared_paths:
     description: Paths in the code that are kept in C(shared) and outlive a release.
     type: list
@@ -145,6 +147,7 @@ removed:
   elements: str
 """
 
+import fcntl
 import json
 import os
 import pwd
@@ -153,8 +156,10 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +170,11 @@ MARKER = "release.json"
 OUTPUT_LINES = 40
 #: Without it Flask does not read the .flaskenv and .env that an app ships.
 DOTENV = "python-dotenv==1.2.4"
+#: Values at least this long are kept out of messages.
+SECRET_LENGTH = 8
+PIP_ENVIRONMENT = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 UV_ROOT = Path("/opt/uv")
+PIP_WHEELS = Path("/usr/share/python-wheels")
 SECRET_FILE = "secret_key"
 SECRET_BYTES = 48
 #: What says what to install, the most exact first.
@@ -231,17 +240,18 @@ class Builder:
         self.venv = release / "venv"
         self.cache = Path(params["home"]) / "cache"
         self.owner = owner
+        self.given = parse_environment(params["build_environment"])
 
     # commands ------------------------------------------------------------------------------------
 
     def _environment(self) -> dict[str, str]:
+        """What the app's own commands get: everything they write is the app's."""
         return {
             "PATH": f"{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.cache),
             "LANG": "C.UTF-8",
             "VIRTUAL_ENV": str(self.venv),
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_NO_INPUT": "1",
+            **PIP_ENVIRONMENT,
             "PIP_CACHE_DIR": str(self.cache / "pip"),
             "UV_CACHE_DIR": str(self.cache / "uv"),
             "UV_COMPILE_BYTECODE": "1",
@@ -251,17 +261,27 @@ class Builder:
             "UV_PYTHON": self.params["python"],
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_SYSTEM_CERTS": "1",
-            **{name: str(value) for name, value in self.params["build_environment"].items()},
+            **self.given,
         }
 
-    def run(self, *command: str, owner: Owner | None = None) -> str:
+    def run(self, *command: str) -> str:
         """Run a command as the app's user in the code; ReleaseError shows the end of its output."""
-        owner = owner or self.owner
+        return self._execute(command, self.code, self._environment(), self.owner)
+
+    def run_as_root(self, *command: str) -> str:
+        """Run a command where nothing of the app's can come in its way."""
+        path = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+        environment = {**path, "HOME": "/root", "LANG": "C.UTF-8", **PIP_ENVIRONMENT, **self.given}
+        return self._execute(command, Path("/"), environment, Owner(0, 0))
+
+    def _execute(
+        self, command: tuple[str, ...], folder: Path, environment: dict[str, str], owner: Owner
+    ) -> str:
         try:
             done = subprocess.run(
                 command,
-                cwd=self.code,
-                env=self._environment(),
+                cwd=folder,
+                env=environment,
                 user=owner.uid,
                 group=owner.gid,
                 extra_groups=[],
@@ -277,8 +297,29 @@ class Builder:
             raise ReleaseError(f"{command[0]}: {error.strerror}") from error
         if done.returncode != 0:
             tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-OUTPUT_LINES:])
-            raise ReleaseError(f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}")
+            text = f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}"
+            for value in self.given.values():
+                if len(value) >= SECRET_LENGTH:  # an index's address can hold a password
+                    text = text.replace(value, "********")
+            raise ReleaseError(text)
         return done.stdout
+
+    def as_user(self, action: Callable[[], None], said: str) -> None:
+        """Do something on files as the app's user, so that no link leads root astray."""
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(self.owner.gid)
+                    os.setuid(self.owner.uid)
+                action()
+                status = 0
+            finally:
+                os._exit(status)
+        if os.waitpid(child, 0)[1] != 0:
+            raise ReleaseError(f"{said}: not possible as the app's user")
 
     # steps ---------------------------------------------------------------------------------------
 
@@ -287,11 +328,14 @@ class Builder:
         for folder in (self.cache, self.venv):
             folder.mkdir(mode=0o700, exist_ok=True)
             os.chown(folder, self.owner.uid, self.owner.gid)
+        remove_git(self.code)
         give(self.code, self.owner.uid, self.owner.gid)
         manifest = manifest_of(self.code)
         install = self._with_uv if self.params["installer"] == "uv" else self._with_pip
         install(manifest)
-        self.run(str(self.venv / "bin/python"), "-m", "compileall", "-q", "-j", "0", ".")
+        # A file that is not Python, a template say, is no reason to fail: the app will be asked.
+        python = str(self.venv / "bin/python")
+        self.run("sh", "-c", f"{python} -m compileall -q -j 0 . || true")
         self._link_shared()
         published = self._publish_static()
         packages = self._packages()
@@ -323,11 +367,15 @@ class Builder:
         if not (home / "bin/uv").exists():
             draft = home.with_name(f".{home.name}.draft")
             shutil.rmtree(draft, ignore_errors=True)
-            root = Owner(0, 0)
-            self.run("/usr/bin/python3", "-m", "venv", str(draft), owner=root)
-            pip = (str(draft / "bin/python"), "-m", "pip", "install", "--quiet")
+            pips = sorted(PIP_WHEELS.glob("pip-*.whl"))
+            if not pips:
+                raise ReleaseError(
+                    f"{PIP_WHEELS}: no pip there; Debian's python3-pip-whl brings it"
+                )
+            pip = ("/usr/bin/python3", "-I", str(pips[-1] / "pip"), "install", "--quiet")
+            options = ("--only-binary=:all:", "--no-cache-dir", "--target", str(draft))
             wheel = f"uv=={self.params['uv_version']}"
-            self.run(*pip, "--only-binary=:all:", "--no-cache-dir", wheel, owner=root)
+            self.run_as_root(*pip, *options, wheel)
             draft.rename(home)
         return str(home / "bin/uv")
 
@@ -371,8 +419,7 @@ class Builder:
         for name in self.params["shared_paths"]:
             keep, path = shared / name, self.code / name
             if path.is_dir() and not path.is_symlink():
-                seed(path, keep)
-                give(keep, self.owner.uid, self.owner.gid)
+                self.as_user(partial(seed, path, keep), f"copy {path}")
                 shutil.rmtree(path)
             elif path.is_symlink() or path.exists():
                 path.unlink()
@@ -407,7 +454,12 @@ class Builder:
                 raise ReleaseError(
                     f"flask_app_static: {url} names {folder!r}, which is no directory of the source"
                 )
-            shutil.copytree(source, self.release / "public" / url.strip("/"), dirs_exist_ok=True)
+            place = self.release / "public" / url.strip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            refuse_links_out(source, self.code)
+            place.mkdir(exist_ok=True)
+            os.chown(place, self.owner.uid, self.owner.gid)
+            self.run("cp", "-RL", "--no-target-directory", "--", str(source), str(place))
         return dict(static)
 
 
@@ -419,6 +471,29 @@ def find_static(code: Path) -> dict[str, str]:
             if folder.is_dir() and inside:
                 return {"/static": str(folder.relative_to(code))}
     return {}
+
+
+def refuse_links_out(folder: Path, code: Path) -> None:
+    """Static files are public; a link could publish any other file with them."""
+    inside = os.path.realpath(code) + os.sep
+    for path in tree(folder):
+        if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
+            raise ReleaseError(f"{path} is a link to {os.readlink(path)}, outside of the source")
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Names and values of the lines that the filter env_file writes."""
+    found = re.findall(r'^(\w+)="((?:[^"\\]|\\.)*)"$', text, re.MULTILINE | re.DOTALL)
+    return {name: re.sub(r"\\(.)", r"\1", value) for name, value in found}
+
+
+def remove_git(code: Path) -> None:
+    """What git keeps for itself, submodules' links included."""
+    for path in [path for path in tree(code) if os.path.basename(path) == ".git"]:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
 
 
 def seed(source: Path, target: Path) -> None:
@@ -479,19 +554,23 @@ class Releases:
 
     def prepare(self) -> None:
         """Directories as they should be, incomplete releases gone, this one ready to fill."""
-        if not self.check_mode:
-            owner = Owner.named(self.params["user"])
+        owner = None if self.check_mode else Owner.named(self.params["user"])
+        if owner:
             for path, mode, uid, gid in self._layout(owner):
                 self._directory(path, mode, uid, gid)
         if self.complete(self.release):
             self._remove_incomplete()
             return
         self.changed = True
-        if not self.check_mode:
+        if owner:
             self._remove_incomplete()
-            (self.release / "code").mkdir(parents=True)
+            self.release.mkdir(mode=0o750)
+            os.chown(self.release, 0, owner.gid)
+            (self.release / "code").mkdir(mode=0o755)
 
     def build(self) -> None:
+        if self.complete(self.release):  # another run was faster
+            return
         owner = Owner.named(self.params["user"])
         built = Builder(self.params, self.release, owner).build()
         record = {
@@ -508,22 +587,21 @@ class Releases:
 
     def select(self) -> None:
         """Leave the release and its environment where the server's role finds them."""
-        if self.check_mode:
-            return
-        owner = Owner.named(self.params["user"])
         folder = self.home / "next"
         text = self._environment()
         path = folder / "env"
         if not path.is_file() or path.read_text("utf-8") != text:
-            write(path, text, 0o640, owner.gid)
             self.changed = True
+            if not self.check_mode:
+                write(path, text, 0o640, Owner.named(self.params["user"]).gid)
         link, wanted = folder / "release", f"../releases/{self.release.name}"
         if not link.is_symlink() or os.readlink(link) != wanted:
-            draft = folder / ".release.draft"
-            draft.unlink(missing_ok=True)
-            draft.symlink_to(wanted)
-            draft.rename(link)
             self.changed = True
+            if not self.check_mode:
+                draft = folder / ".release.draft"
+                draft.unlink(missing_ok=True)
+                draft.symlink_to(wanted)
+                draft.rename(link)
 
     def _layout(self, owner: Owner) -> Iterator[tuple[Path, int, int, int]]:
         yield self.home, 0o755, 0, 0
@@ -587,6 +665,8 @@ class Releases:
         """The app's SECRET_KEY, made once and kept on the host, for root alone."""
         path = self.home / SECRET_FILE
         if not path.is_file():
+            if self.check_mode:
+                return ""
             write(path, secrets.token_urlsafe(SECRET_BYTES), 0o600, 0)
             self.changed = True
         key: str = path.read_text("utf-8")
@@ -606,6 +686,14 @@ def write(path: Path, text: str, mode: int, gid: int) -> None:
     draft.rename(path)
 
 
+@contextmanager
+def only_one(name: str) -> Iterator[None]:
+    """One build of an app at a time; others wait, and the kernel lets go for a killed one."""
+    with open(os.open(f"/run/flaskops-{name}.build", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -623,7 +711,7 @@ def main() -> None:
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "extra_packages": {"type": "list", "elements": "str", "default": []},
             "server_package": {"type": "str", "default": ""},
-            "build_environment": {"type": "dict", "default": {}, "no_log": True},
+            "build_environment": {"type": "str", "default": "", "no_log": True},
             "shared_paths": {"type": "list", "elements": "str", "default": ["instance"]},
             "static": {"type": "dict", "default": {}},
             "keep": {"type": "int", "default": 5},
@@ -632,13 +720,14 @@ def main() -> None:
     )
     releases = Releases(module.params, check_mode=module.check_mode)
     try:
-        if module.params["state"] == "prepared":
-            releases.prepare()
-        elif not module.check_mode:
-            releases.build()
-        complete = releases.complete(releases.release)
-        if complete:
-            releases.select()
+        with nullcontext() if module.check_mode else only_one(module.params["name"]):
+            if module.params["state"] == "prepared":
+                releases.prepare()
+            elif not module.check_mode:
+                releases.build()
+            complete = releases.complete(releases.release)
+            if complete:
+                releases.select()
     except ReleaseError as error:
         module.fail_json(msg=f"The release was not built. {error}")
     module.exit_json(

@@ -42,8 +42,10 @@ options:
       - File on the host in systemd's C(EnvironmentFile) format that is copied into the generation.
       - No file means an empty environment.
     type: path
-  group:
-    description: Group that may read the generation, its environment included.
+  user:
+    description:
+      - User that the app runs as; the primary group may read the generation, its environment
+        included.
     type: str
     required: true
   files:
@@ -122,7 +124,7 @@ EXAMPLES = r"""
     home: /srv/shop
     release: /srv/shop/next/release
     environment_file: /srv/shop/next/env
-    group: shop
+    user: shop
     files:
       gunicorn.conf.py: "{{ lookup('ansible.builtin.template', 'gunicorn.conf.py.j2') }}"
     socket_unit: "{{ lookup('ansible.builtin.template', 'app.socket.j2') }}"
@@ -159,12 +161,12 @@ actions:
 
 import difflib
 import fcntl
-import grp
 import hashlib
 import http.client
 import inspect
 import json
 import os
+import pwd
 import secrets
 import shutil
 import socket
@@ -196,6 +198,9 @@ class SwitchError(Exception):
 
 class Systemd:
     """The few calls to systemd that the switch needs."""
+
+    #: Where packages put their units.
+    shipped: tuple[Path, ...] = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
 
     def __init__(self, units: Path = Path("/etc/systemd/system")) -> None:
         self.units = units
@@ -275,7 +280,7 @@ class Wanted:
     home: Path
     release: Path
     environment: str
-    group: str
+    user: str
     files: dict[str, str]
     units: dict[str, str]
     entrypoint: str
@@ -317,7 +322,7 @@ class Generations:
         return sorted(
             int(entry.name)
             for entry in self.root.iterdir()
-            if entry.name.isdigit() and (entry / wsgi.SETTINGS_FILE).is_file()
+            if entry.name.isdigit() and readable(entry)
         )
 
     def record(self, number: int) -> dict[str, Any]:
@@ -340,7 +345,7 @@ class Generations:
         draft = self.root / f".{number}.draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o755)
-        group = grp.getgrnam(wanted.group).gr_gid
+        group = pwd.getpwnam(wanted.user).pw_gid
         record = {
             "generation": number,
             "release": wanted.release.name,
@@ -360,6 +365,8 @@ class Generations:
         for name, text in texts.items():
             with open(draft / name, "w", encoding="utf-8", opener=_private) as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             os.chown(draft / name, 0, group)
             os.chmod(draft / name, 0o640)
         (draft / "release").symlink_to(wanted.release)
@@ -372,6 +379,10 @@ class Generations:
         marker = self.path(number) / wsgi.PROVED_FILE
         marker.touch(mode=0o644)
 
+    def doubt(self, number: int) -> None:
+        """Let a generation prove itself again before it serves."""
+        (self.path(number) / wsgi.PROVED_FILE).unlink(missing_ok=True)
+
     def make_live(self, number: int) -> None:
         """The commit point: one rename."""
         draft = self.home / ".live.draft"
@@ -381,6 +392,14 @@ class Generations:
 
     def remove(self, number: int) -> None:
         shutil.rmtree(self.path(number), ignore_errors=True)
+
+
+def readable(generation: Path) -> bool:
+    """Whether the record of a generation is there and whole."""
+    try:
+        return "digest" in wsgi.settings(generation)
+    except (OSError, ValueError):
+        return False
 
 
 def _private(path: str, flags: int) -> int:
@@ -396,6 +415,7 @@ class Switch:
         self.check_mode = check_mode
         self.generations = Generations(wanted.home)
         self.actions: list[str] = []
+        self.was_open = False
 
     # units ---------------------------------------------------------------------------------------
 
@@ -452,8 +472,10 @@ class Switch:
 
     def run(self) -> dict[str, Any]:
         """Make the wanted generation live; returns what happened, raises SwitchError."""
+        self._refuse_foreign_units()
         generations = self.generations
         live = generations.live()
+        self.was_open = self.systemd.active(f"{self.wanted.name}.socket")
         running = self.systemd.instances(self.wanted.name)
         strangers = sorted(number for number in running if number != live)
         shared = self._shared_units()
@@ -468,15 +490,18 @@ class Switch:
             self.actions.append(f"generation {number} would go live")
             return self._result(live, live)
         self._retire(strangers)
-        self._install_shared(stale, live)
-        if up:
+        moved = self._install_shared(stale)
+        if up and not moved:
             self._commit(live)
             return self._result(live, live)
-        target = live if same else self._known_good() or generations.create(self.wanted)
+        known = 0 if same else self._known_good()
+        target = live if same else known or generations.create(self.wanted)
+        if known:
+            generations.doubt(known)
         try:
             self._start(target)
         except SwitchError:
-            self._withdraw(target, live)
+            self._withdraw(target, live, forget=not known)
             raise
         self._commit(target)
         if live and live != target:
@@ -499,21 +524,35 @@ class Switch:
         name = self.wanted.name
         return self.systemd.active(f"{name}.socket") and self.systemd.active(f"{name}.service")
 
-    def _install_shared(self, stale: dict[str, str], live: int) -> None:
-        """Write the socket and the handle. A changed socket has to be closed once to move."""
-        for name, text in stale.items():
-            self._write_unit(name, text)
-            self.actions.append(f"{name} written")
-        if not stale:
-            return
-        self._must("daemon-reload")
+    def _refuse_foreign_units(self) -> None:
+        """An app named like a service of the system would take its place."""
         name = self.wanted.name
-        if f"{name}.socket" in stale and self.systemd.active(f"{name}.socket"):
-            self._must("stop", f"{name}.service")
-            self._must("start", f"{name}.service")
-            if live:
-                self.actions.append("stopped and started, to listen on the changed socket")
+        for unit in (f"{name}.service", f"{name}.socket"):
+            ours = self.systemd.units / unit
+            shipped = [folder / unit for folder in self.systemd.shipped]
+            found = [path for path in shipped if path.exists()] + [ours] * ours.is_symlink()
+            if found:
+                raise SwitchError(f"name: {name!r} is taken, {found[0]} is not of this app")
+
+    def _install_shared(self, stale: dict[str, str]) -> bool:
+        """Write the socket and the handle; True when the app was stopped, to move its socket.
+
+        It is closed before the new text is there: a run that is killed in between leaves a socket
+        that is down, which the next one sees.
+        """
+        if not stale:
+            return False
+        name = self.wanted.name
+        moved = f"{name}.socket" in stale and self.was_open
+        if moved:
+            self._must("stop", f"{name}.service", f"{name}.socket")
+            self.actions.append("stopped, to listen on the changed socket")
+        for unit, text in stale.items():
+            self._write_unit(unit, text)
+            self.actions.append(f"{unit} written")
+        self._must("daemon-reload")
         self._must("enable", f"{name}.socket", f"{name}.service")
+        return moved
 
     def _known_good(self) -> int:
         """A kept generation of exactly this content that has served before."""
@@ -590,15 +629,16 @@ class Switch:
             self.systemd.call("reset-failed", self._service(number))
             self.actions.append(f"generation {number} retired")
 
-    def _withdraw(self, number: int, live: int) -> None:
+    def _withdraw(self, number: int, live: int, *, forget: bool) -> None:
         """After a failure: as if the new generation had never been."""
         if number == live:
             return
         self.systemd.call("stop", self._service(number), self._probe(number))
         self.systemd.call("reset-failed", self._service(number))
-        self._forget(number)
-        self.systemd.call("daemon-reload")
-        if not live:
+        if forget:
+            self._forget(number)
+            self.systemd.call("daemon-reload")
+        if not live or not self.was_open:
             name = self.wanted.name
             self.systemd.call("stop", f"{name}.service", f"{name}.socket")
 
@@ -611,6 +651,7 @@ class Switch:
     def _prune(self, live: int, previous: int) -> None:
         """Keep the newest generations, and always the live one and its predecessor."""
         others = [n for n in self.generations.numbers() if n not in (live, previous)]
+        others.sort(key=lambda n: (self.generations.proved(n), n))  # what never served goes first
         room = max(self.wanted.keep - len({live, previous} - {0}), 0)
         surplus = others[: max(len(others) - room, 0)]
         for number in surplus:
@@ -661,6 +702,17 @@ def differences(live: int, generations: Generations, wanted: Wanted) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def aftermath(generations: Generations, systemd: Systemd, name: str) -> str:
+    """What serves after a failure, as systemd has it."""
+    live = generations.live()
+    if not live:
+        return "There was no earlier generation: the app is not running."
+    which = f"Generation {live} (release {generations.record(live)['release']})"
+    if systemd.active(f"{name}@{live}.service"):
+        return f"{which} was not touched and serves on."
+    return f"{which} was live before, but is not running: see journalctl -u {name}@{live}."
+
+
 def parse_names(text: str) -> dict[str, str]:
     """Names in an environment file that our filter wrote, each with its quoted value."""
     found: dict[str, str] = {}
@@ -686,7 +738,7 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
         home=Path(params["home"]),
         release=Path(os.path.realpath(params["release"])),
         environment=environment,
-        group=params["group"],
+        user=params["user"],
         files=params["files"],
         units={
             "socket": params["socket_unit"],
@@ -717,7 +769,7 @@ def main() -> None:
             "home": {"type": "path", "required": True},
             "release": {"type": "path", "required": True},
             "environment_file": {"type": "path"},
-            "group": {"type": "str", "required": True},
+            "user": {"type": "str", "required": True},
             "files": {"type": "dict", "default": {}},
             "entrypoint": {"type": "str", "default": ""},
             "proxy_hops": {"type": "int", "default": 0},
@@ -734,18 +786,13 @@ def main() -> None:
     if not module.check_mode and not wanted.release.is_dir():
         module.fail_json(msg=f"release: {wanted.release} is not a directory on this host")
     diff = {"prepared": differences(generations.live(), generations, wanted)}
-    switch = Switch(wanted, Systemd(), check_mode=module.check_mode)
+    systemd = Systemd()
+    switch = Switch(wanted, systemd, check_mode=module.check_mode)
     try:
         with nullcontext() if module.check_mode else only_one(wanted.name):
             result = switch.run()
     except SwitchError as error:
-        serving = generations.live()
-        after = (
-            f"Generation {serving} (release {generations.record(serving)['release']}) "
-            "was not touched and serves on."
-            if serving
-            else "There was no earlier generation: the app is not running."
-        )
+        after = aftermath(generations, systemd, wanted.name)
         text = "\n".join([f"{error}. {after}", *(f"  | {line}" for line in error.log)])
         module.fail_json(msg=text, actions=switch.actions)
     module.exit_json(**result, diff=diff if result["changed"] else {"prepared": ""})
@@ -754,7 +801,7 @@ def main() -> None:
 @contextmanager
 def only_one(name: str) -> Iterator[None]:
     """One switch of an app at a time; the kernel lets go for one that was killed."""
-    path = f"/run/lock/flaskops-{name}"
+    path = f"/run/flaskops-{name}.switch"
     with open(path, "w", encoding="utf-8", opener=_private) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

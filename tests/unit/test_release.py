@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "python": "/usr/bin/python3",
         "extra_packages": [],
         "server_package": "",
-        "build_environment": {},
+        "build_environment": "",
         "shared_paths": ["instance", "uploads"],
         "static": {},
         "keep": 2,
@@ -50,7 +51,10 @@ class Recorder:
         self.commands: list[str] = []
         self.brings = brings
 
-    def __call__(self, builder: release.Builder, *command: str, owner: Any = None) -> str:
+    def __call__(self, builder: release.Builder, *command: str) -> str:
+        if command[0] == "cp":
+            subprocess.run(command, check=True)
+            return ""
         self.commands.append(" ".join(Path(word).name if "/" in word else word for word in command))
         for name in self.brings:
             info = builder.venv / "lib/python3.11/site-packages" / f"{name}.dist-info"
@@ -67,8 +71,8 @@ def build(
 ) -> Recorder:
     recorder = Recorder(brings)
 
-    def run(self: release.Builder, *command: str, owner: Any = None) -> str:
-        return recorder(self, *command, owner=owner)
+    def run(self: release.Builder, *command: str) -> str:
+        return recorder(self, *command)
 
     monkeypatch.setattr(release.Builder, "run", run)
     monkeypatch.setattr(release.Builder, "_bootstrap_uv", lambda self: "uv")
@@ -227,7 +231,7 @@ def test_shared_paths_outlive_a_release(home: Path, monkeypatch: pytest.MonkeyPa
 def test_instance_folder_of_an_installed_package_is_shared(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def installs(self: release.Builder, *command: str, owner: Any = None) -> str:
+    def installs(self: release.Builder, *command: str) -> str:
         site = self.venv / "lib/python3.11/site-packages"
         info = site / "shop-1.dist-info"
         info.mkdir(parents=True, exist_ok=True)
@@ -330,3 +334,60 @@ def test_a_failed_command_shows_the_end_of_its_output(
     assert lines[0].endswith("ended with 7:")
     assert lines[-1] == "  | line 99"
     assert len(lines) == release.OUTPUT_LINES + 1
+
+
+@pytest.mark.parametrize("link", ["/etc/hostname", "../../../../next/env"])
+def test_static_link_out_of_the_source_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    prepared = release.Releases(params(home), check_mode=False)
+    prepared.prepare()
+    static = prepared.release / "code/static"
+    static.mkdir()
+    (static / "leak.txt").symlink_to(link)
+    builder = release.Builder(params(home), prepared.release, ME)
+    with pytest.raises(release.ReleaseError, match=r"leak\.txt is a link to .* outside"):
+        builder._publish_static()
+    assert not (prepared.release / "public/static/leak.txt").exists()
+
+
+def test_git_leaves_nothing_in_a_release(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "requirements.txt": "",
+        ".git": "gitdir: x",
+        "sub/.git": "gitdir: y",
+        "deep/.git/x": "",
+    }
+    build(home, monkeypatch, files)
+    code = home / "releases/abc-1/code"
+    assert not list(code.rglob(".git"))
+
+
+def test_a_release_another_run_has_completed_is_not_touched(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(home, monkeypatch, {"requirements.txt": ""})
+    monkeypatch.setattr(release, "give", lambda *_: pytest.fail("touched a complete release"))
+    release.Releases(params(home), check_mode=False).build()
+
+
+def test_secrets_of_the_build_stay_out_of_its_errors(home: Path) -> None:
+    given = 'UV_DEFAULT_INDEX="https://user:hush\\"hush@index.example.org"\nUV_RETRIES="1"\n'
+    releases = release.Releases(params(home), check_mode=False)
+    releases.prepare()
+    builder = release.Builder(params(home, build_environment=given), releases.release, ME)
+    assert builder.given["UV_DEFAULT_INDEX"] == 'https://user:hush"hush@index.example.org'
+    with pytest.raises(release.ReleaseError) as failed:
+        builder.run("/bin/sh", "-c", 'echo "$UV_DEFAULT_INDEX at 1"; exit 3')
+    assert "hush" not in str(failed.value)
+    assert "******** at 1" in str(failed.value)
+
+
+def test_check_mode_sees_a_changed_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(home, monkeypatch, {"requirements.txt": ""})
+    before = (home / "next/env").read_text()
+    releases = release.Releases(params(home, environment='GREETING="ho"\n'), check_mode=True)
+    releases.prepare()
+    releases.select()
+    assert releases.changed
+    assert (home / "next/env").read_text() == before

@@ -31,6 +31,7 @@ class FakeSystemd(switch.Systemd):
 
     def __init__(self, units: Path, home: Path) -> None:
         super().__init__(units)
+        self.shipped = (units.parent / "shipped",)
         self.home = home
         self.states: dict[str, str] = {}
         self.calls: list[str] = []
@@ -121,7 +122,7 @@ class Host:
             "home": self.home,
             "release": path,
             "environment": 'A="1"\n',
-            "group": "root",
+            "user": "root",
             "files": {"gunicorn.conf.py": "workers = 2\n"},
             "units": {"socket": "[Socket]\n", "service": "[Service]\n", "generation": "[Unit]\n"},
             "entrypoint": "",
@@ -262,6 +263,64 @@ def test_a_live_generation_that_does_not_come_back_is_not_taken_away(host: Host)
     assert host.enabled() == ["shop@1.service"]
 
 
+def test_going_back_has_to_be_proved_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("r1")
+    host.run("r2")
+    seen = []
+    start = host.systemd.call
+
+    def call(verb: str, *units: str) -> str:
+        if verb == "start" and units == ("shop@1.service",):
+            seen.append(host.generations.proved(1))
+        return start(verb, *units)
+
+    monkeypatch.setattr(host.systemd, "call", call)
+    host.run("r1")
+    assert seen == [False]
+    assert host.generations.proved(1)
+
+
+def test_going_back_to_one_that_fails_now_keeps_both(host: Host) -> None:
+    host.run("r1")
+    host.run("r2")
+    host.systemd.fails_to_start = {1}
+    with pytest.raises(switch.SwitchError):
+        host.run("r1")
+    assert host.generations.numbers() == [1, 2]
+    assert host.generations.live() == 2
+    assert host.running() == [2]
+
+
+def test_a_stopped_app_is_not_left_half_open_by_a_failure(host: Host) -> None:
+    host.run("r1")
+    host.systemd.call("stop", "shop@1.service", "shop.service", "shop.socket")
+    host.systemd.fails_to_start = {2}
+    with pytest.raises(switch.SwitchError):
+        host.run("r2")
+    assert host.systemd.states == {}
+    said = switch.aftermath(host.generations, host.systemd, "shop")
+    assert said.startswith("Generation 1 (release r1) was live before, but is not running")
+
+
+@pytest.mark.parametrize("unit", ["shop.service", "shop.socket"])
+def test_a_name_of_the_systems_is_refused(host: Host, unit: str) -> None:
+    shipped = host.systemd.shipped[0]
+    shipped.mkdir()
+    (shipped / unit).touch()
+    before = host.picture()
+    with pytest.raises(switch.SwitchError, match="'shop' is taken"):
+        host.run()
+    assert host.picture() == before
+
+
+def test_a_record_that_a_power_cut_emptied_is_not_counted(host: Host) -> None:
+    host.run("r1")
+    host.run("r2")
+    (host.generations.path(1) / wsgi.SETTINGS_FILE).write_text("")
+    assert not host.run("r2")["changed"]
+    assert host.run("r3")["generation"] == 3
+
+
 def test_going_back_takes_the_generation_that_is_still_there(host: Host) -> None:
     host.run("r1")
     host.run("r2")
@@ -332,7 +391,7 @@ def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
     units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
     result = host.run(units=units)
     assert result["changed"]
-    assert "stop shop.service" in host.systemd.calls
+    assert host.systemd.calls[0] == "stop shop.service shop.socket"
     assert (host.units / "shop.socket").read_text() == units["socket"]
     assert not host.run(units=units)["changed"]
 

@@ -103,3 +103,18 @@ def test_unit_settings() -> None:
 def test_unit_settings_cannot_smuggle_lines(settings: dict[str, object]) -> None:
     with pytest.raises(AnsibleFilterError):
         text.unit_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("given_", "found"),
+    [
+        (["a", "b"], ["a", "b"]),
+        ("a", ["a"]),
+        ("a, b,", ["a", "b"]),
+        ("", []),
+        ([], []),
+        (80, [80]),
+    ],
+)
+def test_text_of_the_command_line_becomes_a_list(given_: object, found: list[object]) -> None:
+    assert text.as_list(given_) == found
