@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -52,7 +53,7 @@ def python_settings(settings: Any) -> str:
         kind = type(settings).__name__
         raise AnsibleFilterError(f"python_settings: settings are a dict, found {kind}")
     for name in settings:
-        if not isinstance(name, str) or not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise AnsibleFilterError(f"python_settings: {name!r} is not the name of a setting")
     return "".join(f"{name} = {_plain(value)!r}\n" for name, value in settings.items())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 # Surrogates cannot be written as UTF-8, and no environment holds a NUL.
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
-NAMES = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,20}\Z")
+NAMES = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,20}\Z").filter(lambda n: not keyword.iskeyword(n))
 
 
 def read_as_systemd(content: str) -> dict[str, str]:
@@ -91,6 +92,12 @@ def test_python_settings_are_python(settings: dict[str, object]) -> None:
         assert isinstance(line.targets[0], ast.Name)
         found[line.targets[0].id] = ast.literal_eval(line.value)
     assert found == settings
+
+
+@pytest.mark.parametrize("name", ["if", "None", "a b", "", "1st"])
+def test_python_settings_refuse_what_cannot_be_assigned(name: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="is not the name of a setting"):
+        text.python_settings({name: 1})
 
 
 def test_unit_settings() -> None:
