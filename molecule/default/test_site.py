@@ -240,6 +240,7 @@ def test_artifact_holds_what_users_need_and_no_more(artifact: Path) -> None:
     assert {"roles", "playbooks", "plugins", "meta", "README.md", "docs"} <= tops
     unwanted = {"tests", "molecule", "bench", "collections", "inventory", "Makefile", "uv.lock"}
     assert not tops & unwanted
+    assert not [member.name for member in members if "/tests/" in member.name]
     assert not [top for top in tops if top.startswith(".")]
     assert not [member.name for member in members if member.issym() or member.islnk()]
     assert not [m.name for m in members if re.search(r"__pycache__|\.py[co]$|_cache/", m.name)]
