@@ -502,6 +502,8 @@ class Switch:
             self._start(target)
         except SwitchError:
             self._withdraw(target, live, forget=not known)
+            if moved and live != target:  # to move the socket, the live one had to stop
+                self.systemd.call("start", f"{self.wanted.name}.service")
             raise
         self._commit(target)
         if live and live != target:
@@ -599,7 +601,9 @@ class Switch:
             finally:
                 connection.close()
             restarts = self.systemd.properties(self._service(number), "NRestarts").get("NRestarts")
-            if not problem and restarts not in ("0", None):
+            # A live one that is started again may have crashed before.
+            crashed = restarts not in ("0", None) and number != self.generations.live()
+            if not problem and crashed:
                 problem = f"was restarted {restarts} times"
             if problem:
                 raise SwitchError(

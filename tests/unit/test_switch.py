@@ -396,6 +396,25 @@ def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
     assert not host.run(units=units)["changed"]
 
 
+def test_a_failure_while_the_socket_moves_brings_the_live_one_back(host: Host) -> None:
+    host.run()
+    host.systemd.calls.clear()
+    host.systemd.fails_to_start = {2}
+    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
+    with pytest.raises(switch.SwitchError):
+        host.run("r2", units=units)
+    assert host.systemd.calls[-1] == "start shop.service"  # which wants the live generation
+    assert host.enabled() == ["shop@1.service"]
+
+
+def test_a_live_generation_that_crashed_before_is_taken_as_it_answers(host: Host) -> None:
+    host.run()
+    host.systemd.states["shop@1.service"] = "activating"
+    host.systemd.restarts = "3"
+    assert host.run()["generation"] == 1
+    assert host.running() == [1]
+
+
 def test_check_mode_touches_nothing_and_tells_the_truth(host: Host) -> None:
     assert host.run(check=True)["changed"]
     assert host.picture() == {"live": ""}
