@@ -55,7 +55,7 @@ molecule-%:
 	@$(MAKE) --no-print-directory scenario S=$*
 
 .PHONY: bench
-bench: ## Measure what the README claims
+bench: ## Measure how fast it is, against a shell script and a ping
 	$(HOSTS)
 	@.venv/bin/python bench/run.py
 

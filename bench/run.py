@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure what the README claims, against yardsticks taken in the same run, in turn.
+"""Measure how fast it is, against yardsticks taken in the same run, in turn.
 
 Timings of one machine at one time say little; their ratios say more. Everything is run
 alternately and the median counts. `bench/run.py [cold|again]`: both without a word.
@@ -118,9 +118,8 @@ def report(what: str, mine: list[float], other: str, yardstick: list[float], lim
     """Print one line of the result; True when it reaches the aim."""
     ratio = statistics.median(mine) / statistics.median(yardstick)
     figures = [" ".join(f"{value:.1f}" for value in values) for values in (mine, yardstick)]
-    print(
-        f"{what}: {ratio:.2f} times {other}, aim {limit:.1f}, {'reached' if ratio <= limit else 'not reached'}"
-    )
+    said = "reached" if ratio <= limit else "not reached"
+    print(f"{what}: {ratio:.2f} times {other}; the aim, {limit:.1f}, is {said}")
     print(f"  {what}: {figures[0]} s\n  {other}: {figures[1]} s", flush=True)
     return ratio <= limit
 
