@@ -6,20 +6,17 @@ units' state and journal; without a mark the failed units and the end of the jou
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import plays
 import testbed
 
-ROOT = Path(__file__).resolve().parents[1]
 #: Seconds for one run of a playbook.
 PLAY_TIMEOUT = 180
 
@@ -73,13 +70,6 @@ def outside(host: Any) -> Callable[[int], str]:
     return lambda port: f"127.0.0.1:{ports[str(port)]}"
 
 
-def user_environment() -> dict[str, str]:
-    """Return the environment of a user in the checkout: without what Molecule tells Ansible."""
-    molecule = ("ANSIBLE_", "MOLECULE_")
-    own = {name: value for name, value in os.environ.items() if not name.startswith(molecule)}
-    return own | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-
-
 class Play:
     """Runs playbooks on the scenario's hosts, as a user would."""
 
@@ -91,21 +81,13 @@ class Play:
         self, *options: str, playbook: str = "converge.yml", **variables: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run a playbook of the scenario on this host, with variables over its own."""
-        return subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                f"--inventory={ROOT / '.testbed' / self.scenario.name / 'inventory.yml'}",
-                f"--limit={self.host}",
-                f"--extra-vars={json.dumps(variables)}",
-                *options,
-                str(self.scenario / playbook),
-            ],
-            cwd=ROOT,
-            env=user_environment(),
-            capture_output=True,
-            text=True,
+        return plays.run(
+            self.scenario,
+            self.host,
+            *options,
             timeout=PLAY_TIMEOUT,
-            check=False,
+            playbook=playbook,
+            **variables,
         )
 
     def succeeds(self, *options: str, **variables: Any) -> str:

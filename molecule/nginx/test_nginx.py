@@ -7,11 +7,9 @@ import functools
 import gzip
 import http.client
 import json
-import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +19,11 @@ from typing import Any
 
 import pytest
 
+import plays
+
 pytestmark = pytest.mark.units("nginx.service", "echo.service")
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-INVENTORY = ROOT / ".testbed" / HERE.name / "inventory.yml"
 NAME = "demo.example.com"
 FILES = (
     "/etc/nginx/nginx.conf",
@@ -36,25 +34,7 @@ FILES = (
 
 def play(limit: str = "all", **variables: Any) -> subprocess.CompletedProcess[str]:
     """Run the scenario's playbook, with these variables over its own."""
-    return subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            f"--inventory={INVENTORY}",
-            f"--limit={limit}",
-            f"--extra-vars={json.dumps(variables)}",
-            str(HERE / "converge.yml"),
-        ],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_FORCE_COLOR": "false",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return plays.run(HERE, limit, timeout=120, **variables)
 
 
 def apply(host: Any, **variables: Any) -> int:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import plays
+
 pytestmark = pytest.mark.units("redis-server.service")
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-INVENTORY = ROOT / ".testbed" / HERE.name / "inventory.yml"
 PASSWORD: str = yaml.safe_load((HERE / "vault.yml").read_text())["vault_redis_password"]
 SOCKET = "/run/redis/redis.sock"
 FILES = (
@@ -31,26 +29,7 @@ FILES = (
 
 def play(limit: str = "all", *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Run the scenario's playbook, with these variables over its own."""
-    return subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            f"--inventory={INVENTORY}",
-            f"--limit={limit}",
-            f"--extra-vars={json.dumps(variables)}",
-            *options,
-            str(HERE / "converge.yml"),
-        ],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_FORCE_COLOR": "false",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return plays.run(HERE, limit, *options, timeout=120, **variables)
 
 
 def apply(host: Any, *options: str, **variables: Any) -> str:

@@ -353,12 +353,8 @@ class Builder:
         add = (uv, "pip", "install", "--python", str(self.venv))
         if manifest == "uv.lock":
             self.run(uv, "sync", "--locked", "--no-dev", "--no-editable")
-        elif manifest == "requirements.txt":
-            self.run(*add, *self._requirements())
-            if is_package(self.code):
-                self.run(*add, "--no-deps", ".")
         else:
-            self.run(*add, ".")
+            self._install(manifest, add)
         self._add_packages(add)
 
     def _bootstrap_uv(self) -> str:
@@ -384,13 +380,17 @@ class Builder:
             raise ReleaseError("flask_app_installer: found pip, but a uv.lock needs uv")
         self.run(self.params["python"], "-m", "venv", str(self.venv))
         add = (str(self.venv / "bin/python"), "-m", "pip", "install", "--quiet")
-        if manifest == "requirements.txt":
-            self.run(*add, *self._requirements())
-            if is_package(self.code):
-                self.run(*add, "--no-deps", ".")
-        else:
-            self.run(*add, ".")
+        self._install(manifest, add)
         self._add_packages(add)
+
+    def _install(self, manifest: str, add: tuple[str, ...]) -> None:
+        """What a manifest asks for that uv and pip read alike."""
+        if manifest != "requirements.txt":
+            self.run(*add, ".")
+            return
+        self.run(*add, *self._requirements())
+        if is_package(self.code):
+            self.run(*add, "--no-deps", ".")
 
     def _requirements(self) -> list[str]:
         locked = hash_locked((self.code / "requirements.txt").read_text("utf-8"))
