@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
+
+import testbed
 
 HOME = "/srv/shop"
 
@@ -237,6 +240,72 @@ def test_submodules_come_along_and_a_killed_git_is_healed(host: Any, play: Any) 
     assert "x = 2" in host.check_output(f"cat {code}/value.py")
 
 
+#: What a host answers git with, to who knows the password only.
+GIT_SERVER = """
+import http.server
+LOGIN = "Basic ZGVwbG95OnAvdy1odXNo"
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.headers.get("Authorization") == LOGIN:
+            return super().do_GET()
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", "Basic realm=git")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.ThreadingHTTPServer(("127.0.0.1", 8099), Handler).serve_forever()
+"""
+
+
+def test_login_in_a_git_url_works_and_is_shown_nowhere(host: Any, play: Any) -> None:
+    script = """
+        set -e
+        rm -rf /opt/web.git && git init -q -b main /opt/web.git && cd /opt/web.git
+        git config user.name t && git config user.email t@example.org
+        touch requirements.txt && git add . && git commit -qm one && git update-server-info
+    """
+    host.check_output(f"sh -c {shlex.quote(script)}")
+    server = f"python3 -c {shlex.quote(GIT_SERVER)}"
+    host.check_output(
+        f"systemd-run --quiet --collect --unit=web --working-directory=/opt {server}; sleep 1"
+    )
+    since = host.check_output("date +%s")
+    try:
+        url = "http://deploy:p%2Fw-hush@127.0.0.1:8099/web.git/.git"
+        told = play.succeeds("-vvv", "--diff", flask_app_source=url)
+    finally:
+        host.check_output("systemctl stop web")
+    # The command line is the test's own; the rest is the run's.
+    lines = [line for line in told.splitlines() if "p%2Fw-hush" in line]
+    assert not lines
+    assert selected(host)["source"] == "http://127.0.0.1:8099/web.git/.git"
+    assert "w-hush" not in host.check_output(f"journalctl --no-pager --since=@{since}")
+    kept = host.check_output(f"grep -rl w-hush {HOME}").split()
+    assert kept == [f"{HOME}/git_credentials"]
+    assert host.file(f"{HOME}/git_credentials").mode == 0o600
+
+
+def other(host: Any, play: Any) -> Any:
+    """Another host of the scenario."""
+    inventory = testbed.STATE / "flask_app" / "inventory.yml"
+    (name,) = {"debian12", "debian13"} - {play.host}
+    return testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=true")
+
+
+def test_all_hosts_have_one_secret_key(host: Any, play: Any) -> None:
+    play.succeeds()
+    key = host.check_output(f"cat {HOME}/secret_key")
+    assert len(key) >= 64
+    assert key == other(host, play).check_output(f"cat {HOME}/secret_key")
+    hosts = ["debian13", "debian12"]
+    assert "changed=0" in play.succeeds(flask_app_hosts=hosts)
+    # A host that is added, in a run that leaves the others out.
+    host.check_output(f"rm {HOME}/secret_key")
+    told = play.succeeds("-vvv", "--diff", flask_app_hosts=hosts)
+    assert host.check_output(f"cat {HOME}/secret_key") == key
+    assert key not in told
+    assert "changed=0" in play.succeeds(flask_app_hosts=hosts)
+
+
 def test_code_that_is_no_python_does_not_stop_a_build(play: Any, tmp_path: Path) -> None:
     files = {"requirements__txt": "", "template__py": "def {{ name }}():\n"}
     play.succeeds(flask_app_source=source(tmp_path / "app", **files))
@@ -275,9 +344,25 @@ def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
         ({"flask_app_env": {"FLASK_DEBUG": True}}, "found FLASK_DEBUG=true"),
         ({"flask_app_env": {"A-B": "hush"}}, "environment variable 'A-B': a name has"),
         ({"flask_app_shared_paths": ["../x"]}, 'flask_app_shared_paths: found ["../x"]'),
+        ({"flask_app_env_files": ["no.env"]}, "no.env: there is no such file"),
+        ({"flask_app_env_names": ["NO_SUCH"]}, "flask_app_env_names: found NO_SUCH; set neither"),
+        ({"flask_app_secret_key_days": -1}, "flask_app_secret_key_days: found -1"),
         ({"flask_app_keep_releases": "many"}, "flask_app_keep_releases"),
     ],
-    ids=["path", "reserved", "root", "source", "installer", "debug", "name", "shared", "type"],
+    ids=[
+        "path",
+        "reserved",
+        "root",
+        "source",
+        "installer",
+        "debug",
+        "name",
+        "shared",
+        "file",
+        "names",
+        "days",
+        "type",
+    ],
 )
 def test_bad_input_is_named_before_anything_changes(
     host: Any, play: Any, variables: dict[str, Any], said: str

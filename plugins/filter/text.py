@@ -11,8 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.flaskops.stack.plugins.plugin_utils.options import SECRET_WORDS
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What Flask's from_prefixed_env() takes from the environment, as JSON where it can be read so.
+FLASK_PREFIX = "FLASK_"
+#: Read by the flask command itself, as they are.
+OF_THE_COMMAND = re.compile(r"FLASK_(APP|DEBUG|ENV|SKIP_DOTENV|RUN_\w+)")
 #: What systemd unescapes between double quotes, systemd.exec(5) EnvironmentFile=.
 ESCAPED = re.compile(r'(["\\`$])')
 
@@ -45,6 +50,35 @@ def env_file(environment: Any) -> str:
             quoted = ESCAPED.sub(r"\\\1", env_value(name, environment[name]))
             lines.append(f'{name}="{quoted}"\n')
     return "".join(lines)
+
+
+def flask_values(environment: Any, *, text: bool = False) -> dict[str, Any]:
+    """A dict for the environment whose values ``Flask.config.from_prefixed_env()`` reads unchanged.
+
+    A text that reads as JSON, ``"123"`` say, is quoted as JSON, so that it stays a text. Where all
+    values are text because nobody could say a type (``text=True``), that is done for secrets that
+    read as a number, true, false or null; anything else is meant as Flask takes it. Names without
+    the prefix FLASK_ keep their values.
+    """
+    if not isinstance(environment, Mapping):
+        kind = type(environment).__name__
+        raise AnsibleFilterError(f"flask_values: an environment is a dict, found {kind}")
+    found = dict(environment)
+    for name, value in environment.items():
+        is_flasks = str(name).startswith(FLASK_PREFIX) and not OF_THE_COMMAND.fullmatch(str(name))
+        if is_flasks and isinstance(value, str):
+            try:
+                read = json.loads(value)
+            except ValueError:
+                continue
+            if not text or (is_secret(name) and not isinstance(read, str | list | dict)):
+                found[name] = json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def is_secret(name: str) -> bool:
+    """Whether a name says that its value is a secret."""
+    return not SECRET_WORDS.isdisjoint(name.lower().split("_"))
 
 
 def python_settings(settings: Any) -> str:
@@ -98,6 +132,7 @@ class FilterModule:
         return {
             "as_list": as_list,
             "env_file": env_file,
+            "flask_values": flask_values,
             "python_settings": python_settings,
             "unit_settings": unit_settings,
         }

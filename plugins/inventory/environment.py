@@ -66,6 +66,7 @@ from ansible.errors import AnsibleError
 from ansible.inventory.host import Host
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.flaskops.stack.plugins.plugin_utils import options
 from ansible_collections.flaskops.stack.plugins.plugin_utils.environment import (
     APP_VARIABLE,
@@ -143,6 +144,9 @@ class InventoryModule(BaseInventoryPlugin):
             process = {name: value for name, value in os.environ.items() if name not in ignored}
             files = [(label(file), self.text(file, loader)) for file in self.files(source)]
             found = variables(options.load(), files, process, label(source))
+            spoken = load_extra_vars(loader).get("flask_app_env")
+            for name in spoken if isinstance(spoken, Mapping) else ():  # -e wins
+                found[APP_VARIABLE].pop(name, None)
         except (AnsibleError, EnvironmentProblems) as error:
             self.stop(str(error), error)
         except Exception as error:  # noqa: BLE001 - Ansible would go on without the variables

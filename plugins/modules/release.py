@@ -36,9 +36,11 @@ options:
     type: str
     required: true
   id:
-    description: Name of the release.
+    description:
+      - Name of the release.
+      - When empty, the one that is live, to give it another environment.
     type: str
-    required: true
+    default: ''
   state:
     description: See above.
     type: str
@@ -56,6 +58,17 @@ options:
     description: Text of the environment file.
     type: str
     default: ''
+  environment_defaults:
+    description:
+      - Text like O(environment), of what is only set when nobody else does.
+      - A name is left out when O(environment) or the app's own C(.flaskenv) or C(.env) has it, with
+        the prefix C(FLASK_) or without.
+    type: str
+    default: ''
+  key_days:
+    description: Days for which a retired SECRET_KEY goes on being accepted.
+    type: int
+    default: 31
   installer:
     description: Program that fills the virtualenv.
     type: str
@@ -177,6 +190,10 @@ UV_ROOT = Path("/opt/uv")
 PIP_WHEELS = Path("/usr/share/python-wheels")
 SECRET_FILE = "secret_key"
 SECRET_BYTES = 48
+SECONDS_A_DAY = 86400
+#: What an app ships for Flask to read.
+DOTENV_FILES = (".flaskenv", ".env")
+PREFIX = "FLASK_"
 #: What says what to install, the most exact first.
 MANIFESTS = ("uv.lock", "requirements.txt", "pyproject.toml", "setup.py")
 
@@ -397,7 +414,7 @@ class Builder:
         return ["-r", "requirements.txt", *(["--require-hashes"] if locked else [])]
 
     def _add_packages(self, add: tuple[str, ...]) -> None:
-        dotenv = any((self.code / name).is_file() for name in (".flaskenv", ".env"))
+        dotenv = any((self.code / name).is_file() for name in DOTENV_FILES)
         unless_there = (self.params["server_package"], DOTENV if dotenv else "")
         there = self._packages()
         missing = [one for one in unless_there if one and requirement_name(one) not in there]
@@ -545,12 +562,24 @@ class Releases:
         self.check_mode = check_mode
         self.home = Path(params["home"])
         self.root = self.home / "releases"
-        self.release = self.root / params["id"]
+        self.release = self.root / (params["id"] or self._live())
         self.changed = False
         self.removed: list[str] = []
 
+    def _live(self) -> str:
+        """Release of the live generation; ReleaseError when there is none."""
+        link = self.home / "live" / "release"
+        if not link.is_symlink():
+            raise ReleaseError(f"{self.home}: nothing is live there yet")
+        return os.path.basename(os.readlink(link))
+
     def complete(self, release: Path) -> bool:
         return (release / MARKER).is_file()
+
+    def record(self) -> dict[str, Any]:
+        """What release.json says."""
+        loaded: dict[str, Any] = json.loads((self.release / MARKER).read_text("utf-8"))
+        return loaded
 
     def prepare(self) -> None:
         """Directories as they should be, incomplete releases gone, this one ready to fill."""
@@ -651,26 +680,56 @@ class Releases:
             self._remove(release)
 
     def _environment(self) -> str:
-        """The given environment, and what only the host knows."""
-        text: str = self.params["environment"]
-        lines = [f'FLASKOPS_RELEASE="{self.params["id"]}"\n']
-        lines.append(f'FLASKOPS_REVISION="{self.params["revision"]}"\n')
-        given = set(re.findall(r'^(FLASK_SECRET_KEY|SECRET_KEY)="', text, re.MULTILINE))
-        if not given:
-            key = self._secret_key()
-            lines += [f'FLASK_SECRET_KEY="{key}"\n', f'SECRET_KEY="{key}"\n']
-        return text + "".join(lines)
+        """The given environment, what only the host knows, and what nobody else has set."""
+        given: str = self.params["environment"]
+        own = {name for file in DOTENV_FILES for name in names(self.release / "code" / file)}
+        taken = {bare(name) for name in parse_environment(given)} | {bare(name) for name in own}
+        record = self.record()
+        facts = {"FLASKOPS_RELEASE": record["id"], "FLASKOPS_REVISION": record["revision"]}
+        defaults = parse_environment(self.params["environment_defaults"])
+        if "SECRET_KEY" not in taken:
+            defaults |= self._secret_keys()
+        free = {name: value for name, value in defaults.items() if bare(name) not in taken}
+        return given + "".join(f'{n}="{quoted(v)}"\n' for n, v in {**facts, **free}.items())
 
-    def _secret_key(self) -> str:
-        """The app's SECRET_KEY, made once and kept on the host, for root alone."""
+    def _secret_keys(self) -> dict[str, str]:
+        """The app's SECRET_KEY, made once and kept on the host for root alone, and earlier ones.
+
+        The first line of the file signs. The others are accepted: a time in Unix seconds behind a
+        key says when it was retired.
+        """
         path = self.home / SECRET_FILE
         if not path.is_file():
             if self.check_mode:
-                return ""
-            write(path, secrets.token_urlsafe(SECRET_BYTES), 0o600, 0)
+                return {}
+            write(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", 0o600, 0)
             self.changed = True
-        key: str = path.read_text("utf-8")
-        return key
+        key, *others = path.read_text("utf-8").splitlines()
+        oldest = time.time() - self.params["key_days"] * SECONDS_A_DAY
+        pairs = (line.partition(" ") for line in others)
+        accepted = [other for other, _, retired in pairs if not retired or int(retired) > oldest]
+        keys = {"SECRET_KEY": key}
+        if accepted:
+            keys["SECRET_KEY_FALLBACKS"] = json.dumps(accepted)
+        return {spelled: value for n, value in keys.items() for spelled in (PREFIX + n, n)}
+
+
+def bare(name: str) -> str:
+    """The name of a setting, without the prefix that Flask takes it from the environment by."""
+    return name.removeprefix(PREFIX)
+
+
+def names(path: Path) -> set[str]:
+    """Names that a .env file sets."""
+    if not path.is_file():
+        return set()
+    text = path.read_text("utf-8", errors="replace")
+    return set(re.findall(r"^\s*(?:export\s+)?'?(\w+)'?\s*=", text, re.MULTILINE))
+
+
+def quoted(value: str) -> str:
+    """A value as it stands between double quotes in systemd's EnvironmentFile."""
+    return re.sub(r'(["\\`$])', r"\\\1", value)
 
 
 def write(path: Path, text: str, mode: int, gid: int) -> None:
@@ -701,11 +760,13 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "home": {"type": "path", "required": True},
             "user": {"type": "str", "required": True},
-            "id": {"type": "str", "required": True},
+            "id": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": ["prepared", "built"], "default": "prepared"},
             "revision": {"type": "str", "default": ""},
             "source": {"type": "str", "default": ""},
             "environment": {"type": "str", "default": "", "no_log": True},
+            "environment_defaults": {"type": "str", "default": "", "no_log": True},
+            "key_days": {"type": "int", "default": 31, "no_log": False},
             "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
             "uv_version": {"type": "str", "default": "0.13.9"},
             "python": {"type": "path", "default": "/usr/bin/python3"},
@@ -718,8 +779,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    releases = Releases(module.params, check_mode=module.check_mode)
     try:
+        releases = Releases(module.params, check_mode=module.check_mode)
         with nullcontext() if module.check_mode else only_one(module.params["name"]):
             if module.params["state"] == "prepared":
                 releases.prepare()

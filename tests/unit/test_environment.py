@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -361,6 +362,46 @@ def test_files_by_name_and_encrypted_ones(project: Project) -> None:
     assert done.returncode == 1
     assert "inventory/a.env: " in done.stderr
     assert done.stdout == ""
+
+
+def test_extra_variables_win_over_the_environment_by_name(project: Project) -> None:
+    project.write({"environment.yml": PLUGIN, ".env": "A=file\nB=file\n"})
+    done = project.run(
+        "ansible-inventory",
+        *("-i", "a,", "-i", "environment.yml", "--host", "a"),
+        *("-e", '{"flask_app_env": {"A": "spoken"}}'),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["flask_app_env_from_environment"] == {"B": "file"}
+
+
+DOTENV_PLAY = """
+    - hosts: all
+      gather_facts: false
+      tasks:
+        - ansible.builtin.debug:
+            msg: "{{ lookup('flaskops.stack.dotenv', *files) }}"
+"""
+
+
+def test_lookup_reads_files_and_encrypted_ones(project: Project) -> None:
+    files = {"files/a.env": "A='{{ 7 * 7 }}'\nB=1\n", "b.env": "B=${A}2\n", "password": "hush"}
+    project.write({"play.yml": DOTENV_PLAY, **files})
+    vault = "--vault-password-file=password"
+    assert project.run("ansible-vault", "encrypt", vault, "files/a.env").returncode == 0
+    run = ("ansible-playbook", "-i", "a,", "play.yml")
+    done = project.run(*run, vault, "-e", '{"files": ["a.env", "b.env"]}')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"A": "{{ 7 * 7 }}"' in done.stdout
+    assert '"B": "{{ 7 * 7 }}2"' in done.stdout
+    project.write({"b.env": 'B=1\nB"=2\n'})
+    for name, said in {
+        "no.env": "no.env: there is no such file",
+        "b.env": "b.env line 2: ",
+    }.items():
+        done = project.run(*run, "-e", json.dumps({"files": [name]}))
+        assert done.returncode != 0
+        assert said in " ".join((done.stdout + done.stderr).split())
 
 
 def test_jinja_in_a_value_is_text(project: Project) -> None:

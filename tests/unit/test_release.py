@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "revision": "abc",
         "source": "./shop",
         "environment": 'GREETING="hi"\n',
+        "environment_defaults": "",
+        "key_days": 31,
         "installer": "uv",
         "uv_version": "1.2.3",
         "python": "/usr/bin/python3",
@@ -290,7 +293,7 @@ def test_pruning_spares_what_a_generation_runs(home: Path, monkeypatch: pytest.M
 def test_environment_is_completed_on_the_host(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(home, monkeypatch, {"requirements.txt": ""})
     lines = (home / "next/env").read_text().splitlines()
-    key = (home / "secret_key").read_text()
+    key = (home / "secret_key").read_text().strip()
     assert len(key) >= 64
     assert lines == [
         'GREETING="hi"',
@@ -313,10 +316,81 @@ def test_a_given_secret_key_is_not_replaced(
     assert not (home / "secret_key").exists()
 
 
+def environment(home: Path) -> dict[str, str]:
+    return release.parse_environment((home / "next/env").read_text())
+
+
+@pytest.mark.parametrize("days", [31, 0])
+def test_earlier_keys_are_accepted_for_their_time(
+    home: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    home.mkdir()
+    now = int(time.time())
+    lines = ["signs", "waits", f"recent {now - 86400}", f"old {now - 32 * 86400}"]
+    (home / "secret_key").write_text("\n".join(lines) + "\n")
+    build(home, monkeypatch, {"requirements.txt": ""}, key_days=days)
+    found = environment(home)
+    assert found["SECRET_KEY"] == found["FLASK_SECRET_KEY"] == "signs"
+    for name in ("SECRET_KEY_FALLBACKS", "FLASK_SECRET_KEY_FALLBACKS"):
+        assert json.loads(found[name]) == (["waits", "recent"] if days else ["waits"])
+
+
+@pytest.mark.parametrize(
+    ("given", "shipped", "left"),
+    [
+        ("", {}, {"CACHE_TYPE": "Redis", "FLASK_CACHE_TYPE": "Redis", "REDIS_URL": 'r"$'}),
+        ('CACHE_TYPE="x"\n', {}, {"CACHE_TYPE": "x", "REDIS_URL": 'r"$'}),
+        ('FLASK_CACHE_TYPE="x"\n', {}, {"FLASK_CACHE_TYPE": "x", "REDIS_URL": 'r"$'}),
+        ("", {".flaskenv": "FLASK_CACHE_TYPE=mine\n"}, {"REDIS_URL": 'r"$'}),
+        ("", {".env": "# REDIS_URL=x\nexport REDIS_URL = mine\n'CACHE_TYPE'=1"}, {}),
+        ("", {".env": "SECRET_KEY=mine\n"}, {"CACHE_TYPE": "Redis", "REDIS_URL": 'r"$'}),
+    ],
+    ids=["nothing", "bare", "prefixed", "flaskenv", "both", "key"],
+)
+def test_defaults_give_way_to_what_anybody_set(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    shipped: dict[str, str],
+    left: dict[str, str],
+) -> None:
+    defaults = 'CACHE_TYPE="Redis"\nFLASK_CACHE_TYPE="Redis"\nREDIS_URL="r\\"\\$"\n'
+    build(
+        home,
+        monkeypatch,
+        {"requirements.txt": "", **shipped},
+        environment=given,
+        environment_defaults=defaults,
+    )
+    found = environment(home)
+    names = ("CACHE_TYPE", "FLASK_CACHE_TYPE", "REDIS_URL")
+    if "SECRET_KEY" in str(shipped):
+        assert "SECRET_KEY" not in found
+        left = {**left, "FLASK_CACHE_TYPE": "Redis"}
+    else:
+        assert "SECRET_KEY" in found
+    assert {name: found[name] for name in names if name in found} == left
+
+
+def test_no_id_means_the_release_that_is_live(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(release.ReleaseError, match="nothing is live there yet"):
+        release.Releases(params(home, id_=""), check_mode=False)
+    for number in (1, 2):
+        build(home, monkeypatch, {"requirements.txt": ""}, id_=f"r-{number}")
+    (home / "generations/1").mkdir()
+    (home / "generations/1/release").symlink_to(home / "releases/r-1")
+    (home / "live").symlink_to("generations/1")
+    releases = release.Releases(params(home, id_="", revision=""), check_mode=False)
+    releases.prepare()
+    releases.select()
+    assert os.readlink(home / "next/release") == "../releases/r-1"
+    assert environment(home)["FLASKOPS_RELEASE"] == "r-1"
+    assert environment(home)["FLASKOPS_REVISION"] == "abc"
+
+
 def test_check_mode_changes_nothing(home: Path) -> None:
     releases = release.Releases(params(home), check_mode=True)
     releases.prepare()
-    releases.select()
     assert releases.changed
     assert not home.exists()
 

@@ -56,6 +56,65 @@ def test_values_are_written_as_flask_reads_them(value: object, written: str) -> 
         assert json.loads(written) == value
 
 
+def as_flask_reads(environment: dict[str, object]) -> dict[str, object]:
+    """What Flask.config.from_prefixed_env() makes of the values."""
+    found: dict[str, object] = {}
+    for name, value in read_as_systemd(text.env_file(environment)).items():
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+TYPED = st.one_of(
+    VALUES,
+    st.integers().map(str),
+    st.sampled_from(["true", "null", "NaN", "1e5", '"quoted"', "[1]", "{}", " 1 ", ""]),
+    st.integers(),
+    st.booleans(),
+    st.lists(VALUES, max_size=3),
+)
+
+
+@given(st.dictionaries(NAMES.map(lambda n: f"FLASK_X{n}"), TYPED, max_size=5))
+def test_flask_reads_every_value_with_its_type(environment: dict[str, object]) -> None:
+    assert as_flask_reads(text.flask_values(environment)) == environment
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("FLASK_SECRET_KEY", "0", "0"),
+        ("FLASK_SECRET_KEY", "12345678", "12345678"),
+        ("FLASK_API_TOKEN", "true", "true"),
+        ("FLASK_DB_PASSWORD", "1e9", "1e9"),
+        ("FLASK_SECRET_KEY", "007", "007"),
+        ("FLASK_SECRET_KEY", '"5"', "5"),
+        ("FLASK_SECRET_KEY_FALLBACKS", '["1", "2"]', ["1", "2"]),
+        ("FLASK_MAX_CONTENT_LENGTH", "1048576", 1048576),
+        ("FLASK_TESTING", "false", False),
+        ("FLASK_MONKEYS", "5", 5),
+    ],
+)
+def test_what_comes_as_text_is_as_flask_takes_it_but_for_secrets(
+    name: str, value: str, read: object
+) -> None:
+    assert as_flask_reads(text.flask_values({name: value}, text=True)) == {name: read}
+
+
+@pytest.mark.parametrize("name", ["FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_PORT", "PIN", "MY_TOKEN"])
+def test_other_names_keep_their_values(name: str) -> None:
+    assert (
+        text.flask_values({name: "0"}) == text.flask_values({name: "0"}, text=True) == {name: "0"}
+    )
+
+
+def test_flask_values_needs_a_dict() -> None:
+    with pytest.raises(AnsibleFilterError, match="an environment is a dict, found list"):
+        text.flask_values(["A"])
+
+
 def test_null_is_left_out() -> None:
     assert text.env_file({"A": None, "B": "x"}) == 'B="x"\n'
 
