@@ -168,9 +168,6 @@ import json
 import os
 import pwd
 import secrets
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -180,12 +177,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
+    Generations,
+    Systemd,
+    ask,
+    private,
+    probe_path,
+)
 
 WRAPPER = "flaskops_wsgi.py"
-#: Lines of the failing unit's log in the error: one screen.
-LOG_LINES = 30
-LOG_READ = 500
-SYSTEMCTL_TIMEOUT = 900
 
 
 class SwitchError(Exception):
@@ -194,82 +194,6 @@ class SwitchError(Exception):
     def __init__(self, message: str, log: list[str] | None = None) -> None:
         super().__init__(message)
         self.log = log or []
-
-
-class Systemd:
-    """The few calls to systemd that the switch needs."""
-
-    #: Where packages put their units.
-    shipped: tuple[Path, ...] = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
-
-    def __init__(self, units: Path = Path("/etc/systemd/system")) -> None:
-        self.units = units
-
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=False
-        )
-
-    def call(self, verb: str, *units: str) -> str:
-        """Run ``systemctl verb``; an empty string, or what systemctl complained about."""
-        done = self._run("systemctl", verb, *units)
-        return "" if done.returncode == 0 else (done.stderr.strip() or f"exit {done.returncode}")
-
-    def properties(self, unit: str, *names: str) -> dict[str, str]:
-        """Properties of a unit as systemd shows them."""
-        done = self._run("systemctl", "show", unit, *(f"--property={name}" for name in names))
-        return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-
-    def active(self, unit: str) -> bool:
-        """True when the unit is up."""
-        return self.properties(unit, "ActiveState").get("ActiveState") == "active"
-
-    def instances(self, name: str) -> dict[int, str]:
-        """Generations of an app that systemd knows of as not inactive, with their state."""
-        done = self._run(
-            "systemctl", "list-units", "--all", "--plain", "--no-legend", f"{name}@*.service"
-        )
-        found = {}
-        for line in done.stdout.splitlines():
-            unit, _load, active, *_rest = line.split()
-            number = unit[len(name) + 1 : -len(".service")]
-            if number.isdigit() and active != "inactive":
-                found[int(number)] = active
-        return found
-
-    def log(self, unit: str, since: float) -> list[str]:
-        """Last log lines of a unit, its own and systemd's, since a Unix time."""
-        self._run("journalctl", "--sync")
-        done = self._run(
-            "journalctl",
-            "--no-pager",
-            "--quiet",
-            "--output=cat",
-            f"--unit={unit}",
-            f"--since=@{int(since)}",
-            f"--lines={LOG_READ}",
-        )
-        return excerpt(done.stdout.splitlines())
-
-
-def excerpt(lines: list[str]) -> list[str]:
-    """The part of a log that says why: up to the reason when one is given, else the end."""
-    lines = [line for line in lines if "[INFO]" not in line]
-    reasons = [i for i, line in enumerate(lines) if line.startswith(wsgi.REASONS)]
-    return lines[: reasons[-1] + 1 if reasons else None][-LOG_LINES:]
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self.socket_path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.socket_path)
 
 
 @dataclass(frozen=True)
@@ -304,108 +228,6 @@ class Wanted:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-class Generations:
-    """The generations of one app on the disk."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.root = home / "generations"
-        self.live_link = home / "live"
-
-    def path(self, number: int) -> Path:
-        return self.root / str(number)
-
-    def numbers(self) -> list[int]:
-        """Complete generations, oldest first."""
-        if not self.root.is_dir():
-            return []
-        return sorted(
-            int(entry.name)
-            for entry in self.root.iterdir()
-            if entry.name.isdigit() and readable(entry)
-        )
-
-    def record(self, number: int) -> dict[str, Any]:
-        return wsgi.settings(self.path(number))
-
-    def proved(self, number: int) -> bool:
-        return (self.path(number) / wsgi.PROVED_FILE).exists()
-
-    def live(self) -> int:
-        """Number of the live generation, 0 when there is none."""
-        if not self.live_link.is_symlink():
-            return 0
-        name = os.path.basename(os.readlink(self.live_link))
-        return int(name) if name.isdigit() and int(name) in self.numbers() else 0
-
-    def create(self, wanted: Wanted) -> int:
-        """Write a new generation; it appears under its number only when it is whole."""
-        number = max(self.numbers(), default=0) + 1
-        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-        draft = self.root / f".{number}.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o755)
-        group = pwd.getpwnam(wanted.user).pw_gid
-        record = {
-            "generation": number,
-            "release": wanted.release.name,
-            "digest": wanted.digest,
-            "token": secrets.token_hex(16),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "entrypoint": wanted.entrypoint,
-            "proxy_hops": wanted.proxy_hops,
-            "health": wanted.health,
-        }
-        texts = {
-            **wanted.files,
-            "env": wanted.environment,
-            WRAPPER: inspect.getsource(wsgi),
-            wsgi.SETTINGS_FILE: json.dumps(record, indent=2) + "\n",
-        }
-        for name, text in texts.items():
-            with open(draft / name, "w", encoding="utf-8", opener=_private) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chown(draft / name, 0, group)
-            os.chmod(draft / name, 0o640)
-        (draft / "release").symlink_to(wanted.release)
-        os.chmod(draft, 0o755)
-        shutil.rmtree(self.path(number), ignore_errors=True)
-        draft.rename(self.path(number))
-        return number
-
-    def prove(self, number: int) -> None:
-        marker = self.path(number) / wsgi.PROVED_FILE
-        marker.touch(mode=0o644)
-
-    def doubt(self, number: int) -> None:
-        """Let a generation prove itself again before it serves."""
-        (self.path(number) / wsgi.PROVED_FILE).unlink(missing_ok=True)
-
-    def make_live(self, number: int) -> None:
-        """The commit point: one rename."""
-        draft = self.home / ".live.draft"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(f"generations/{number}")
-        draft.rename(self.live_link)
-
-    def remove(self, number: int) -> None:
-        shutil.rmtree(self.path(number), ignore_errors=True)
-
-
-def readable(generation: Path) -> bool:
-    """Whether the record of a generation is there and whole."""
-    try:
-        return "digest" in wsgi.settings(generation)
-    except (OSError, ValueError):
-        return False
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 class Switch:
     """One app on one host, brought to what is wanted."""
 
@@ -425,8 +247,8 @@ class Switch:
     def _probe(self, number: int) -> str:
         return f"{self.wanted.name}@{number}.socket"
 
-    def probe_path(self, number: int) -> str:
-        return f"/run/{self.wanted.name}/probe-{number}.sock"
+    def probe_path(self, number: int) -> Path:
+        return probe_path(self.wanted.name, number)
 
     def _probe_unit(self, number: int) -> str:
         service = self._service(number)
@@ -495,7 +317,7 @@ class Switch:
             self._commit(live)
             return self._result(live, live)
         known = 0 if same else self._known_good()
-        target = live if same else known or generations.create(self.wanted)
+        target = live if same else known or self._create()
         if known:
             generations.doubt(known)
         try:
@@ -564,6 +386,19 @@ class Switch:
                 return number
         return 0
 
+    def _create(self) -> int:
+        wanted = self.wanted
+        record = {
+            "digest": wanted.digest,
+            "token": secrets.token_hex(16),
+            "entrypoint": wanted.entrypoint,
+            "proxy_hops": wanted.proxy_hops,
+            "health": wanted.health,
+        }
+        texts = {**wanted.files, "env": wanted.environment, WRAPPER: inspect.getsource(wsgi)}
+        group = pwd.getpwnam(wanted.user).pw_gid
+        return self.generations.create(wanted.release, group, record, texts)
+
     def _start(self, number: int) -> None:
         service = self._service(number)
         self._write_unit(service, self.wanted.units["generation"])
@@ -587,19 +422,16 @@ class Switch:
         headers = wsgi.health_headers(health, self.wanted.proxy_hops)
         headers["X-Flaskops-Token"] = record["token"]
         for _ in range(health["probes"]):
-            connection = UnixConnection(self.probe_path(number), health["timeout"])
             try:
-                connection.request("GET", health["path"], headers=headers)
-                answer = connection.getresponse()
-                body = answer.read()
-                problem = wsgi.unhealthy(answer.status, body, health)
-                release = answer.getheader(wsgi.RELEASE_HEADER)
+                status, body, answered = ask(
+                    self.probe_path(number), health["path"], headers, health["timeout"]
+                )
+                problem = wsgi.unhealthy(status, body, health)
+                release = answered.get(wsgi.RELEASE_HEADER)
                 if not problem and release != record["release"]:
                     problem = f"answered for release {release}, wanted {record['release']}"
             except (OSError, http.client.HTTPException) as error:
                 problem = f"gave no answer: {error or type(error).__name__}"
-            finally:
-                connection.close()
             restarts = self.systemd.properties(self._service(number), "NRestarts").get("NRestarts")
             # A live one that is started again may have crashed before.
             crashed = restarts not in ("0", None) and number != self.generations.live()
@@ -806,7 +638,7 @@ def main() -> None:
 def only_one(name: str) -> Iterator[None]:
     """One switch of an app at a time; the kernel lets go for one that was killed."""
     path = f"/run/flaskops-{name}.switch"
-    with open(path, "w", encoding="utf-8", opener=_private) as file:
+    with open(path, "w", encoding="utf-8", opener=private) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

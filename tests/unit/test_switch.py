@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import generations, wsgi
 from ansible_collections.flaskops.stack.plugins.modules import switch
 
 HEALTH = {
@@ -26,7 +26,7 @@ HEALTH = {
 }
 
 
-class FakeSystemd(switch.Systemd):
+class FakeSystemd(generations.Systemd):
     """Units as a table of states; a started generation answers HTTP on its own socket."""
 
     def __init__(self, units: Path, home: Path) -> None:
@@ -108,11 +108,9 @@ class Host:
         self.units.mkdir(parents=True)
         self.home.mkdir()
         self.systemd = FakeSystemd(self.units, self.home)
-        self.generations = switch.Generations(self.home)
+        self.generations = generations.Generations(self.home)
         monkeypatch.setattr(os, "chown", lambda *_: None)
-        monkeypatch.setattr(
-            switch.Switch, "probe_path", lambda _, n: str(self.home / f"probe-{n}.sock")
-        )
+        monkeypatch.setattr(switch.Switch, "probe_path", lambda _, n: self.home / f"probe-{n}.sock")
 
     def wanted(self, release: str = "r1", **changes: Any) -> switch.Wanted:
         path = self.home / "releases" / release
@@ -349,7 +347,7 @@ def test_a_killed_run_is_healed_by_the_next(
     place = {
         "built": (switch.Switch, "_start"),
         "started": (switch.Switch, "_ask"),
-        "proved": (switch.Generations, "make_live"),
+        "proved": (generations.Generations, "make_live"),
         "live": (switch.Switch, "_retire"),
     }[moment]
     host.run("r1")
@@ -444,5 +442,5 @@ def test_log_excerpt_ends_with_the_reason() -> None:
     noise = [f"[1] [INFO] worker {n}" for n in range(50)]
     after = ["Traceback of the server", "unit failed"]
     reason = "The app cannot be loaded: ImportError: x"
-    assert switch.excerpt([*noise, "frame", reason, *after]) == ["frame", reason]
-    assert switch.excerpt([*noise, *after]) == after
+    assert generations.excerpt([*noise, "frame", reason, *after]) == ["frame", reason]
+    assert generations.excerpt([*noise, *after]) == after

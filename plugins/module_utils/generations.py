@@ -1,0 +1,210 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The generations of an app on a host: on the disk, in systemd, and asked over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+
+#: Lines of the failing unit's log in the error: one screen.
+LOG_LINES = 30
+LOG_READ = 500
+SYSTEMCTL_TIMEOUT = 900
+
+
+class Systemd:
+    """The few calls to systemd that the switch needs."""
+
+    #: Where packages put their units.
+    shipped: tuple[Path, ...] = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
+
+    def __init__(self, units: Path = Path("/etc/systemd/system")) -> None:
+        self.units = units
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=False
+        )
+
+    def call(self, verb: str, *units: str) -> str:
+        """Run ``systemctl verb``; an empty string, or what systemctl complained about."""
+        done = self._run("systemctl", verb, *units)
+        return "" if done.returncode == 0 else (done.stderr.strip() or f"exit {done.returncode}")
+
+    def properties(self, unit: str, *names: str) -> dict[str, str]:
+        """Properties of a unit as systemd shows them."""
+        done = self._run("systemctl", "show", unit, *(f"--property={name}" for name in names))
+        return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+    def active(self, unit: str) -> bool:
+        """True when the unit is up."""
+        return self.properties(unit, "ActiveState").get("ActiveState") == "active"
+
+    def instances(self, name: str) -> dict[int, str]:
+        """Generations of an app that systemd knows of as not inactive, with their state."""
+        done = self._run(
+            "systemctl", "list-units", "--all", "--plain", "--no-legend", f"{name}@*.service"
+        )
+        found = {}
+        for line in done.stdout.splitlines():
+            unit, _load, active, *_rest = line.split()
+            number = unit[len(name) + 1 : -len(".service")]
+            if number.isdigit() and active != "inactive":
+                found[int(number)] = active
+        return found
+
+    def log(self, unit: str, since: float) -> list[str]:
+        """Last log lines of a unit, its own and systemd's, since a Unix time."""
+        self._run("journalctl", "--sync")
+        done = self._run(
+            "journalctl",
+            "--no-pager",
+            "--quiet",
+            "--output=cat",
+            f"--unit={unit}",
+            f"--since=@{int(since)}",
+            f"--lines={LOG_READ}",
+        )
+        return excerpt(done.stdout.splitlines())
+
+
+def excerpt(lines: list[str]) -> list[str]:
+    """The part of a log that says why: up to the reason when one is given, else the end."""
+    lines = [line for line in lines if "[INFO]" not in line]
+    reasons = [i for i, line in enumerate(lines) if line.startswith(wsgi.REASONS)]
+    return lines[: reasons[-1] + 1 if reasons else None][-LOG_LINES:]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.socket_path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.socket_path)
+
+
+class Generations:
+    """The generations of one app on the disk."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.root = home / "generations"
+        self.live_link = home / "live"
+
+    def path(self, number: int) -> Path:
+        return self.root / str(number)
+
+    def numbers(self) -> list[int]:
+        """Complete generations, oldest first."""
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            int(entry.name)
+            for entry in self.root.iterdir()
+            if entry.name.isdigit() and readable(entry)
+        )
+
+    def record(self, number: int) -> dict[str, Any]:
+        return wsgi.settings(self.path(number))
+
+    def proved(self, number: int) -> bool:
+        return (self.path(number) / wsgi.PROVED_FILE).exists()
+
+    def live(self) -> int:
+        """Number of the live generation, 0 when there is none."""
+        if not self.live_link.is_symlink():
+            return 0
+        name = os.path.basename(os.readlink(self.live_link))
+        return int(name) if name.isdigit() and int(name) in self.numbers() else 0
+
+    def create(
+        self, release: Path, group: int, record: dict[str, Any], texts: dict[str, str]
+    ) -> int:
+        """Write a new generation; it appears under its number only when it is whole.
+
+        Its files are for root and the group only; ``record`` says what it is.
+        """
+        number = max(self.numbers(), default=0) + 1
+        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        draft = self.root / f".{number}.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o755)
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        told = {"generation": number, "release": release.name, "created": created, **record}
+        texts = {**texts, wsgi.SETTINGS_FILE: json.dumps(told, indent=2) + "\n"}
+        for name, text in texts.items():
+            with open(draft / name, "w", encoding="utf-8", opener=private) as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chown(draft / name, 0, group)
+            os.chmod(draft / name, 0o640)
+        (draft / "release").symlink_to(release)
+        os.chmod(draft, 0o755)
+        shutil.rmtree(self.path(number), ignore_errors=True)
+        draft.rename(self.path(number))
+        return number
+
+    def prove(self, number: int) -> None:
+        marker = self.path(number) / wsgi.PROVED_FILE
+        marker.touch(mode=0o644)
+
+    def doubt(self, number: int) -> None:
+        """Let a generation prove itself again before it serves."""
+        (self.path(number) / wsgi.PROVED_FILE).unlink(missing_ok=True)
+
+    def make_live(self, number: int) -> None:
+        """The commit point: one rename."""
+        draft = self.home / ".live.draft"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(f"generations/{number}")
+        draft.rename(self.live_link)
+
+    def remove(self, number: int) -> None:
+        shutil.rmtree(self.path(number), ignore_errors=True)
+
+
+def readable(generation: Path) -> bool:
+    """Whether the record of a generation is there and whole."""
+    try:
+        return "digest" in wsgi.settings(generation)
+    except (OSError, ValueError):
+        return False
+
+
+def private(path: str, flags: int) -> int:
+    """An opener of files that nobody but root may read."""
+    return os.open(path, flags, 0o600)
+
+
+def ask(
+    path: Path, target: str, headers: dict[str, str], seconds: float
+) -> tuple[int, bytes, dict[str, str]]:
+    """GET ``target`` over a unix socket: status, body and headers; OSError or HTTPException."""
+    connection = UnixConnection(str(path), seconds)
+    try:
+        connection.request("GET", target, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), dict(answer.headers)
+    finally:
+        connection.close()
+
+
+def probe_path(name: str, number: int) -> Path:
+    """The socket that one generation alone answers on."""
+    return Path(f"/run/{name}/probe-{number}.sock")
