@@ -20,6 +20,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
 LOG_LINES = 30
 LOG_READ = 500
 SYSTEMCTL_TIMEOUT = 900
+SERVED_FILE = "served"
 
 
 class Systemd:
@@ -45,6 +46,11 @@ class Systemd:
         """Properties of a unit as systemd shows them."""
         done = self._run("systemctl", "show", unit, *(f"--property={name}" for name in names))
         return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+    def later(self, name: str, seconds: int, *units: str) -> None:
+        """Stop units after a time, unless the timer of that name is stopped before."""
+        timer = (f"--unit={name}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s")
+        self._run("systemd-run", "--quiet", "--collect", *timer, "systemctl", "stop", *units)
 
     def active(self, unit: str) -> bool:
         """True when the unit is up."""
@@ -105,6 +111,7 @@ class Generations:
         self.home = home
         self.root = home / "generations"
         self.live_link = home / "live"
+        self.previous_link = home / "previous"
 
     def path(self, number: int) -> Path:
         return self.root / str(number)
@@ -125,11 +132,26 @@ class Generations:
     def proved(self, number: int) -> bool:
         return (self.path(number) / wsgi.PROVED_FILE).exists()
 
+    def served(self, number: int) -> bool:
+        """Whether it was live at some time."""
+        return (self.path(number) / SERVED_FILE).exists()
+
+    def whole(self, number: int) -> bool:
+        """Whether a generation has served and could serve again."""
+        return self.served(number) and (self.path(number) / "release").is_dir()
+
     def live(self) -> int:
         """Number of the live generation, 0 when there is none."""
-        if not self.live_link.is_symlink():
+        return self._linked(self.live_link)
+
+    def previous(self) -> int:
+        """Number of the generation that was live before, 0 when there is none."""
+        return self._linked(self.previous_link)
+
+    def _linked(self, link: Path) -> int:
+        if not link.is_symlink():
             return 0
-        name = os.path.basename(os.readlink(self.live_link))
+        name = os.path.basename(os.readlink(link))
         return int(name) if name.isdigit() and int(name) in self.numbers() else 0
 
     def create(
@@ -161,8 +183,9 @@ class Generations:
         return number
 
     def prove(self, number: int) -> None:
-        marker = self.path(number) / wsgi.PROVED_FILE
-        marker.touch(mode=0o644)
+        """From now on it starts without being asked for its health, and can be gone back to."""
+        for name in (wsgi.PROVED_FILE, SERVED_FILE):
+            (self.path(number) / name).touch(mode=0o644)
 
     def doubt(self, number: int) -> None:
         """Let a generation prove itself again before it serves."""
@@ -170,10 +193,17 @@ class Generations:
 
     def make_live(self, number: int) -> None:
         """The commit point: one rename."""
-        draft = self.home / ".live.draft"
+        self._link(self.live_link, number)
+
+    def remember(self, number: int) -> None:
+        """The generation that a rollback goes back to."""
+        self._link(self.previous_link, number)
+
+    def _link(self, link: Path, number: int) -> None:
+        draft = link.with_name(f".{link.name}.draft")
         draft.unlink(missing_ok=True)
         draft.symlink_to(f"generations/{number}")
-        draft.rename(self.live_link)
+        draft.rename(link)
 
     def remove(self, number: int) -> None:
         shutil.rmtree(self.path(number), ignore_errors=True)

@@ -23,7 +23,47 @@ description:
   - When a generation with the same content is live and running, nothing changes.
 version_added: 0.1.0
 author: The flaskops.stack authors
+  - Over several hosts a switch has two phases, so that it happens on all of them or on none.
+    O(phase=start) on every host, then O(phase=finish), or O(phase=withdraw) when one has failed.
+    These two need O(name) and O(home) only. A generation that was started and is neither finished
+    nor withdrawn is stopped after O(lease).
+  - A generation that has served can be gone back to with O(rollback), exactly as it ran.
 options:
+  phase:
+    description:
+      - V(whole) does everything, V(start) leaves the new generation running beside the live one,
+        V(finish) makes that one live and retires the old one, V(withdraw) stops it again.
+    type: str
+    choices: [whole, start, finish, withdraw]
+    default: whole
+  lease:
+    description: Seconds after which a generation that was only started is stopped.
+    type: int
+    default: 900
+  rollback:
+    description:
+      - V(previous), or the release, or the beginning of its name, to go back to. It must have
+        served before. What it ran with comes from its generation, not from the other options.
+    type: str
+    default: ''
+  lock:
+    description:
+      - The deploy lock of the run, taken before anything is changed, let go of when the switch is
+        over. Without it none is needed.
+    type: dict
+    suboptions:
+      run:
+        description: Something that no other run has.
+        type: str
+        required: true
+      who:
+        description: Who runs it, for people.
+        type: str
+        required: true
+      minutes:
+        description: How long the lock of a run counts that was killed, 0 to take it over.
+        type: int
+        default: 10
   name:
     description:
       - Name of the app; its units are C(<name>.socket), C(<name>.service), C(<name>@<n>.service).
@@ -36,7 +76,6 @@ options:
   release:
     description: Directory of the release to run, or a link to it.
     type: path
-    required: true
   environment_file:
     description:
       - File on the host in systemd's C(EnvironmentFile) format that is copied into the generation.
@@ -47,7 +86,6 @@ options:
       - User that the app runs as; the primary group may read the generation, its environment
         included.
     type: str
-    required: true
   files:
     description: Name and text of the files of the generation, such as the server's configuration.
     type: dict
@@ -65,15 +103,12 @@ options:
   socket_unit:
     description: Text of C(<name>.socket), the public socket.
     type: str
-    required: true
   service_unit:
     description: Text of C(<name>.service), the handle people start and stop.
     type: str
-    required: true
   generation_unit:
     description: Text of C(<name>@<n>.service); C(%i) is the number of the generation.
     type: str
-    required: true
   health:
     description: What the new generation has to answer.
     type: dict
@@ -118,6 +153,12 @@ requirements:
 """
 
 EXAMPLES = r"""
+- name: Go back to what was live before
+  flaskops.stack.switch:
+    name: shop
+    home: /srv/shop
+    rollback: previous
+
 - name: Switch to the release that was built last
   flaskops.stack.switch:
     name: shop
@@ -136,8 +177,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+pending:
+  description: The generation was started and is to be finished or withdrawn.
+  returned: success
+  type: bool
 generation:
-  description: Number of the live generation.
+  description: Number of the live generation, or of the one that was started.
   returned: success
   type: int
   sample: 7
@@ -184,8 +229,17 @@ from ansible_collections.flaskops.stack.plugins.module_utils.generations import 
     private,
     probe_path,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
+    LOCK_OPTIONS,
+    RUN,
+    DeployLock,
+    LockedError,
+)
 
 WRAPPER = "flaskops_wsgi.py"
+PREVIOUS = "previous"
+#: Without one of these there is nothing to switch to but an earlier generation.
+NEEDED = ("release", "user", "socket_unit", "service_unit", "generation_unit")
 
 
 class SwitchError(Exception):
@@ -211,10 +265,15 @@ class Wanted:
     proxy_hops: int
     health: dict[str, Any]
     keep: int
+    lease: int = 900
+    recorded: str = ""
+    run_folder: Path = RUN
 
     @property
     def digest(self) -> str:
         """What makes one generation differ from another: any of it means a switch."""
+        if self.recorded:
+            return self.recorded
         content = [
             str(self.release),
             self.environment,
@@ -238,6 +297,7 @@ class Switch:
         self.generations = Generations(wanted.home)
         self.actions: list[str] = []
         self.was_open = False
+        self.run_folder = wanted.run_folder
 
     # units ---------------------------------------------------------------------------------------
 
@@ -292,8 +352,11 @@ class Switch:
 
     # the switch ----------------------------------------------------------------------------------
 
-    def run(self) -> dict[str, Any]:
-        """Make the wanted generation live; returns what happened, raises SwitchError."""
+    def run(self, phase: str = "whole") -> dict[str, Any]:
+        """Make the wanted generation live; returns what happened, raises SwitchError.
+
+        In the phase ``start`` the new one is left running beside the live one.
+        """
         self._refuse_foreign_units()
         generations = self.generations
         live = generations.live()
@@ -320,18 +383,84 @@ class Switch:
         target = live if same else known or self._create()
         if known:
             generations.doubt(known)
+        if phase == "start":
+            self._take_lease(target)
         try:
             self._start(target)
         except SwitchError:
             self._withdraw(target, live, forget=not known)
             if moved and live != target:  # to move the socket, the live one had to stop
                 self.systemd.call("start", f"{self.wanted.name}.service")
+            if phase == "start":
+                self._end_lease()
             raise
+        if phase == "start" and target != live:
+            return self._result(target, live, pending=True)
+        return self._go_live(target, live)
+
+    def finish(self) -> dict[str, Any]:
+        """Make the generation live that was started; SwitchError when it runs no more."""
+        self.was_open = True
+        live, number = self.generations.live(), self._lease().get("generation", 0)
+        if self.systemd.instances(self.wanted.name).get(number) != "active":
+            raise SwitchError(f"The generation of {self.wanted.name} that was started runs no more")
+        return self._go_live(number, live)
+
+    def withdraw(self) -> dict[str, Any]:
+        """Stop what was started and is not live, and bring back what was there before."""
+        live, lease = self.generations.live(), self._lease()
+        self.was_open = bool(lease.get("was_open", True))
+        for number in sorted(self.systemd.instances(self.wanted.name)):
+            if number != live:
+                self._withdraw(number, live, forget=not self.generations.served(number))
+                self.actions.append(f"generation {number} withdrawn")
+        if live and self.was_open and not self.systemd.active(self._service(live)):
+            self._must("start", f"{self.wanted.name}.service")
+        self._end_lease()
+        return self._result(live, live)
+
+    def _go_live(self, target: int, live: int) -> dict[str, Any]:
         self._commit(target)
+        if self._lease_file.exists():
+            self._end_lease()
         if live and live != target:
             self._retire([live])
-        self._prune(target, live if live != target else 0)
+        self._prune(target)
         return self._result(target, live)
+
+    # between start and finish --------------------------------------------------------------------
+
+    @property
+    def _lease_file(self) -> Path:
+        return self.run_folder / f"flaskops-{self.wanted.name}.lease"
+
+    def _lease(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self._lease_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        return found
+
+    def _take_lease(self, number: int) -> None:
+        """Whatever becomes of this run, the new generation does not stay beside the live one."""
+        noted = {"generation": number, "was_open": self.was_open}
+        with open(self._lease_file, "w", encoding="utf-8", opener=private) as file:
+            json.dump(noted, file)
+        self._stop_lease_timer()
+        if number != self.generations.live():
+            unit = self._service(number)
+            self.systemd.later(self._lease_unit, self.wanted.lease, unit, self._probe(number))
+
+    def _end_lease(self) -> None:
+        self._stop_lease_timer()
+        self._lease_file.unlink(missing_ok=True)
+
+    @property
+    def _lease_unit(self) -> str:
+        return f"flaskops-{self.wanted.name}-lease"
+
+    def _stop_lease_timer(self) -> None:
+        self.systemd.call("stop", f"{self._lease_unit}.timer")
 
     def _shared_units(self) -> dict[str, str]:
         name = self.wanted.name
@@ -381,7 +510,7 @@ class Switch:
     def _known_good(self) -> int:
         """A kept generation of exactly this content that has served before."""
         for number in reversed(self.generations.numbers()):
-            known = self.generations.proved(number)
+            known = self.generations.served(number)
             if known and self.generations.record(number)["digest"] == self.wanted.digest:
                 return number
         return 0
@@ -449,7 +578,10 @@ class Switch:
         """From here on, this generation is the one that comes back after a reboot."""
         self.generations.prove(number)
         self._enable(number)
-        if self.generations.live() != number:
+        live = self.generations.live()
+        if live != number:
+            if live:
+                self.generations.remember(live)
             self.generations.make_live(number)
             self.actions.append(f"generation {number} live")
         for other in self._enabled():
@@ -484,10 +616,11 @@ class Switch:
             (self.systemd.units / unit).unlink(missing_ok=True)
         self.generations.remove(number)
 
-    def _prune(self, live: int, previous: int) -> None:
+    def _prune(self, live: int) -> None:
         """Keep the newest generations, and always the live one and its predecessor."""
+        previous = self.generations.previous()
         others = [n for n in self.generations.numbers() if n not in (live, previous)]
-        others.sort(key=lambda n: (self.generations.proved(n), n))  # what never served goes first
+        others.sort(key=lambda n: (self.generations.served(n), n))  # what never served goes first
         room = max(self.wanted.keep - len({live, previous} - {0}), 0)
         surplus = others[: max(len(others) - room, 0)]
         for number in surplus:
@@ -500,10 +633,11 @@ class Switch:
         if problem:
             raise SwitchError(f"systemctl {verb} {' '.join(units)}: {problem}".strip())
 
-    def _result(self, number: int, before: int) -> dict[str, Any]:
+    def _result(self, number: int, before: int, *, pending: bool = False) -> dict[str, Any]:
         release = self.generations.record(number)["release"] if number else ""
         return {
             "changed": bool(self.actions),
+            "pending": pending,
             "generation": number,
             "previous": before,
             "release": release,
@@ -565,6 +699,9 @@ def parse_names(text: str) -> dict[str, str]:
 
 def read_wanted(params: dict[str, Any]) -> Wanted:
     """The module's parameters as one value, with what they name on the host read in."""
+    missing = [name for name in NEEDED if not params[name]]
+    if missing:
+        raise SwitchError(f"missing: {', '.join(missing)}; only a rollback goes without")
     source = params["environment_file"]
     environment = ""
     if source and os.path.isfile(source):
@@ -585,7 +722,57 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
         proxy_hops=params["proxy_hops"],
         health=params["health"],
         keep=params["keep"],
+        lease=params["lease"],
     )
+
+
+def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
+    """An earlier generation as it ran; SwitchError when there is none to go back to."""
+    name, generations = params["name"], Generations(Path(params["home"]))
+    number = earlier(generations, params["rollback"])
+    record, folder = generations.record(number), generations.path(number)
+
+    def unit(part: str) -> str:
+        path = systemd.units / part
+        if not path.is_file():
+            raise SwitchError(f"{path} is missing: run site.yml instead")
+        return path.read_text(encoding="utf-8")
+
+    return Wanted(
+        name=name,
+        home=generations.home,
+        release=Path(os.path.realpath(folder / "release")),
+        environment=(folder / "env").read_text(encoding="utf-8"),
+        user="",
+        files={},
+        units={
+            "socket": unit(f"{name}.socket"),
+            "service": unit(f"{name}.service"),
+            "generation": unit(f"{name}@{number}.service"),
+        },
+        entrypoint=record["entrypoint"],
+        proxy_hops=record["proxy_hops"],
+        health=record["health"],
+        keep=params["keep"],
+        lease=params["lease"],
+        recorded=record["digest"],
+    )
+
+
+def earlier(generations: Generations, wish: str) -> int:
+    """The generation that a rollback means: it has served, it is whole, and it is not live."""
+    live = generations.live()
+    good = [n for n in reversed(generations.numbers()) if n != live and generations.whole(n)]
+    if wish == PREVIOUS:
+        previous = generations.previous()
+        found = [previous] if previous in good else good
+    else:
+        found = [n for n in good if generations.record(n)["release"].startswith(wish)]
+    if not found:
+        releases = list(dict.fromkeys(generations.record(n)["release"] for n in good))
+        there = f"there are {', '.join(releases)}" if releases else "there is none"
+        raise SwitchError(f"rollback: found {wish!r}; of releases that have served, {there}")
+    return found[0]
 
 
 def main() -> None:
@@ -601,37 +788,82 @@ def main() -> None:
     }
     module = AnsibleModule(
         argument_spec={
+            "phase": {
+                "type": "str",
+                "choices": ["whole", "start", "finish", "withdraw"],
+                "default": "whole",
+            },
+            "lease": {"type": "int", "default": 900},
+            "rollback": {"type": "str", "default": ""},
+            "lock": {"type": "dict", "options": LOCK_OPTIONS},
             "name": {"type": "str", "required": True},
             "home": {"type": "path", "required": True},
-            "release": {"type": "path", "required": True},
+            "release": {"type": "path"},
             "environment_file": {"type": "path"},
-            "user": {"type": "str", "required": True},
+            "user": {"type": "str"},
             "files": {"type": "dict", "default": {}},
             "entrypoint": {"type": "str", "default": ""},
             "proxy_hops": {"type": "int", "default": 0},
-            "socket_unit": {"type": "str", "required": True},
-            "service_unit": {"type": "str", "required": True},
-            "generation_unit": {"type": "str", "required": True},
+            "socket_unit": {"type": "str"},
+            "service_unit": {"type": "str"},
+            "generation_unit": {"type": "str"},
             "health": {"type": "dict", "default": {}, "options": health, "apply_defaults": True},
             "keep": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
     )
-    wanted = read_wanted(module.params)
-    generations = Generations(wanted.home)
-    if not module.check_mode and not wanted.release.is_dir():
-        module.fail_json(msg=f"release: {wanted.release} is not a directory on this host")
-    diff = {"prepared": differences(generations.live(), generations, wanted)}
-    systemd = Systemd()
-    switch = Switch(wanted, systemd, check_mode=module.check_mode)
+    name, phase, systemd = module.params["name"], module.params["phase"], Systemd()
+    generations = Generations(Path(module.params["home"]))
+    actions: list[str] = []
+    result: dict[str, Any] = {}
     try:
-        with nullcontext() if module.check_mode else only_one(wanted.name):
-            result = switch.run()
+        with nullcontext() if module.check_mode else only_one(name):
+            lock = module.params["lock"]
+            try:
+                if lock and phase in ("whole", "start") and not module.check_mode:
+                    DeployLock(name).take(**lock)
+                wanted = wanted_in(module.params, systemd, check_mode=module.check_mode)
+                diff = {"prepared": differences(generations.live(), generations, wanted)}
+                switch = Switch(wanted, systemd, check_mode=module.check_mode)
+                actions = switch.actions
+                ways = {"finish": switch.finish, "withdraw": switch.withdraw}
+                result = ways[phase]() if phase in ways else switch.run(phase)
+            finally:
+                over = phase != "start" or (result and not result["pending"])
+                if over and lock and not module.check_mode:
+                    DeployLock(name).free(lock["run"])
+    except LockedError as error:
+        module.fail_json(msg=str(error), actions=actions)
     except SwitchError as error:
-        after = aftermath(generations, systemd, wanted.name)
+        after = aftermath(generations, systemd, name)
         text = "\n".join([f"{error}. {after}", *(f"  | {line}" for line in error.log)])
-        module.fail_json(msg=text, actions=switch.actions)
-    module.exit_json(**result, diff=diff if result["changed"] else {"prepared": ""})
+        module.fail_json(msg=text, actions=actions)
+    shown = result["changed"] and phase in ("whole", "start")
+    module.exit_json(**result, diff=diff if shown else {"prepared": ""})
+
+
+def wanted_in(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> Wanted:
+    """What the parameters ask for; SwitchError when that cannot be had on this host."""
+    if params["phase"] in ("finish", "withdraw"):  # whatever was started
+        return Wanted(
+            name=params["name"],
+            home=Path(params["home"]),
+            release=Path("none"),
+            environment="",
+            user="",
+            files={},
+            units={},
+            entrypoint="",
+            proxy_hops=0,
+            health={},
+            keep=params["keep"],
+        )
+    if params["rollback"]:  # as it ran
+        return recorded(params, systemd)
+    wanted = read_wanted(params)
+    if not check_mode and not wanted.release.is_dir():
+        raise SwitchError(f"release: {wanted.release} is not a directory on this host")
+    return wanted
 
 
 @contextmanager
