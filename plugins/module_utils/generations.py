@@ -52,6 +52,11 @@ class Systemd:
         timer = (f"--unit={name}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s")
         self._run("systemd-run", "--quiet", "--collect", *timer, "systemctl", "stop", *units)
 
+    def calendar_problem(self, schedule: str) -> str:
+        """What systemd says of an OnCalendar= that it does not understand, else nothing."""
+        done = self._run("systemd-analyze", "calendar", "--", schedule)
+        return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()
+
     def active(self, unit: str) -> bool:
         """True when the unit is up."""
         return self.properties(unit, "ActiveState").get("ActiveState") == "active"

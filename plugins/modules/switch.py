@@ -144,6 +144,53 @@ options:
         description: How often the new generation is asked over HTTP.
         type: int
         default: 3
+  processes:
+    description:
+      - Background processes of the release, such as workers of a queue. They run as the server
+        does, in C(<name>.<process>@<n>.service). New ones start with the generation, old ones get
+        SIGTERM when it is retired and finish their work.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the process.
+        type: str
+        required: true
+      command:
+        description: Command line, for a shell, in the code of the release.
+        type: str
+        required: true
+      count:
+        description: How many of them run.
+        type: int
+        default: 1
+      stop_timeout:
+        description: Seconds that it has to finish its work.
+        type: int
+        default: 300
+  timers:
+    description: Commands of the release that run at times, in C(<name>.<timer>@<n>.timer).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the timer.
+        type: str
+        required: true
+      command:
+        description: Command line, for a shell, in the code of the release.
+        type: str
+        required: true
+      schedule:
+        description: When, as systemd's C(OnCalendar) has it.
+        type: str
+        required: true
+      timeout:
+        description: Seconds that the command has.
+        type: int
+        default: 3600
   keep:
     description: Generations kept on the disk, the live one and its predecessor always among them.
     type: int
@@ -216,12 +263,12 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import parts, wsgi
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
     Systemd,
@@ -237,6 +284,8 @@ from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
 )
 
 WRAPPER = "flaskops_wsgi.py"
+#: Seconds that a background process must stay up.
+SETTLE = 1.0
 PREVIOUS = "previous"
 #: Without one of these there is nothing to switch to but an earlier generation.
 NEEDED = ("release", "user", "socket_unit", "service_unit", "generation_unit")
@@ -265,6 +314,7 @@ class Wanted:
     proxy_hops: int
     health: dict[str, Any]
     keep: int
+    parts: dict[str, str] = field(default_factory=dict)
     lease: int = 900
     recorded: str = ""
     run_folder: Path = RUN
@@ -283,6 +333,7 @@ class Wanted:
             self.proxy_hops,
             self.health,
             inspect.getsource(wsgi),
+            self.parts,
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -333,12 +384,29 @@ class Switch:
 
     def _enable(self, number: int) -> None:
         self._wants.mkdir(mode=0o755, exist_ok=True)
-        link = self._wants / self._service(number)
-        if not link.is_symlink():
-            link.symlink_to(self.systemd.units / self._service(number))
+        for unit in (self._service(number), *self._processes(number), *self._timers(number)):
+            link = self._wants / unit
+            if not link.is_symlink():
+                link.symlink_to(self.systemd.units / unit)
 
     def _disable(self, number: int) -> None:
-        (self._wants / self._service(number)).unlink(missing_ok=True)
+        for unit in (self._service(number), *self._parts(number)):
+            (self._wants / unit).unlink(missing_ok=True)
+
+    def _parts(self, number: int) -> list[str]:
+        """Units of processes and timers of a generation, as they are on the disk."""
+        name = self.wanted.name
+        found = [*self.systemd.units.glob(f"{name}.*@{number}.service")]
+        found += self.systemd.units.glob(f"{name}.*@{number}.timer")
+        return sorted(path.name for path in found)
+
+    def _timers(self, number: int) -> list[str]:
+        return [unit for unit in self._parts(number) if unit.endswith(".timer")]
+
+    def _processes(self, number: int) -> list[str]:
+        """What runs all the time: a timer's command is no process."""
+        jobs = {unit.replace(".timer", ".service") for unit in self._timers(number)}
+        return [unit for unit in self._parts(number) if unit not in jobs | {*self._timers(number)}]
 
     def _write_unit(self, name: str, text: str) -> bool:
         path = self.systemd.units / name
@@ -366,7 +434,7 @@ class Switch:
         shared = self._shared_units()
         stale = {name: text for name, text in shared.items() if self._read_unit(name) != text}
         same = live > 0 and generations.record(live)["digest"] == self.wanted.digest
-        up = same and running.get(live) == "active" and self._handle_up()
+        up = same and running.get(live) == "active" and self._handle_up() and self._parts_up(live)
         settled = up and not strangers and not stale and self._enabled() == [live]
         if settled:
             return self._result(live, live)
@@ -477,6 +545,10 @@ class Switch:
         name = self.wanted.name
         return self.systemd.active(f"{name}.socket") and self.systemd.active(f"{name}.service")
 
+    def _parts_up(self, number: int) -> bool:
+        units = [*self._processes(number), *self._timers(number)]
+        return all(self.systemd.active(unit) for unit in units)
+
     def _refuse_foreign_units(self) -> None:
         """An app named like a service of the system would take its place."""
         name = self.wanted.name
@@ -532,6 +604,8 @@ class Switch:
         service = self._service(number)
         self._write_unit(service, self.wanted.units["generation"])
         self._write_unit(self._probe(number), self._probe_unit(number))
+        for unit, text in self.wanted.parts.items():
+            self._write_unit(unit.replace("@.", f"@{number}."), text)
         self._must("daemon-reload")
         self.systemd.call("reset-failed", service)
         since = time.time()
@@ -544,6 +618,24 @@ class Switch:
             )
         self.actions.append(f"generation {number} started")
         self._ask(number, since)
+        self._start_processes(number)
+
+    def _start_processes(self, number: int) -> None:
+        """Start background processes; SwitchError for one that does not stay up."""
+        units = self._processes(number)
+        for unit in units:
+            since = time.time()
+            self.systemd.call("reset-failed", unit)
+            problem = self.systemd.call("start", unit)
+            if problem:
+                raise SwitchError(f"{unit} did not start", self.systemd.log(unit, since))
+        if units:
+            since = time.time()
+            time.sleep(SETTLE)
+        for unit in units:
+            told = self.systemd.properties(unit, "ActiveState", "NRestarts")
+            if told.get("ActiveState") != "active" or told.get("NRestarts") not in ("0", None):
+                raise SwitchError(f"{unit} ended at once", self.systemd.log(unit, since - SETTLE))
 
     def _ask(self, number: int, since: float) -> None:
         """Over HTTP, on the generation's own socket: as often as wanted, each time its release."""
@@ -589,18 +681,33 @@ class Switch:
                 self._disable(other)
         self._must("daemon-reload")
         self._must("start", f"{self.wanted.name}.socket", f"{self.wanted.name}.service")
+        timers = self._timers(number)
+        if timers:
+            self._must("start", *timers)
 
     def _retire(self, numbers: list[int]) -> None:
         for number in numbers:
             self._disable(number)
+            self._stop_parts(number)
             self._must("stop", self._service(number), self._probe(number))
             self.systemd.call("reset-failed", self._service(number))
             self.actions.append(f"generation {number} retired")
+
+    def _stop_parts(self, number: int) -> None:
+        """Timers at once; processes may take their time to finish their work."""
+        timers, processes = self._timers(number), self._processes(number)
+        if timers:
+            self.systemd.call("stop", *timers)
+        if processes:
+            self.systemd.call("stop", "--no-block", *processes)
 
     def _withdraw(self, number: int, live: int, *, forget: bool) -> None:
         """After a failure: as if the new generation had never been."""
         if number == live:
             return
+        parts = self._parts(number)
+        if parts:
+            self.systemd.call("stop", *parts)
         self.systemd.call("stop", self._service(number), self._probe(number))
         self.systemd.call("reset-failed", self._service(number))
         if forget:
@@ -612,7 +719,7 @@ class Switch:
 
     def _forget(self, number: int) -> None:
         self._disable(number)
-        for unit in (self._service(number), self._probe(number)):
+        for unit in (self._service(number), self._probe(number), *self._parts(number)):
             (self.systemd.units / unit).unlink(missing_ok=True)
         self.generations.remove(number)
 
@@ -722,6 +829,9 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
         proxy_hops=params["proxy_hops"],
         health=params["health"],
         keep=params["keep"],
+        parts=parts.units(
+            params["name"], params["generation_unit"], params["processes"], params["timers"]
+        ),
         lease=params["lease"],
     )
 
@@ -738,6 +848,11 @@ def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
             raise SwitchError(f"{path} is missing: run site.yml instead")
         return path.read_text(encoding="utf-8")
 
+    texts = {
+        path.name.replace(f"@{number}.", "@."): path.read_text(encoding="utf-8")
+        for kind in ("service", "timer")
+        for path in systemd.units.glob(f"{name}.*@{number}.{kind}")
+    }
     return Wanted(
         name=name,
         home=generations.home,
@@ -754,6 +869,7 @@ def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
         proxy_hops=record["proxy_hops"],
         health=record["health"],
         keep=params["keep"],
+        parts=texts,
         lease=params["lease"],
         recorded=record["digest"],
     )
@@ -808,6 +924,28 @@ def main() -> None:
             "service_unit": {"type": "str"},
             "generation_unit": {"type": "str"},
             "health": {"type": "dict", "default": {}, "options": health, "apply_defaults": True},
+            "processes": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "command": {"type": "str", "required": True},
+                    "count": {"type": "int", "default": 1},
+                    "stop_timeout": {"type": "int", "default": 300},
+                },
+            },
+            "timers": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "command": {"type": "str", "required": True},
+                    "schedule": {"type": "str", "required": True},
+                    "timeout": {"type": "int", "default": 3600},
+                },
+            },
             "keep": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
@@ -832,7 +970,7 @@ def main() -> None:
                 over = phase != "start" or (result and not result["pending"])
                 if over and lock and not module.check_mode:
                     DeployLock(name).free(lock["run"])
-    except LockedError as error:
+    except (LockedError, parts.PartError) as error:
         module.fail_json(msg=str(error), actions=actions)
     except SwitchError as error:
         after = aftermath(generations, systemd, name)
@@ -861,6 +999,10 @@ def wanted_in(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> 
     if params["rollback"]:  # as it ran
         return recorded(params, systemd)
     wanted = read_wanted(params)
+    for timer in params["timers"]:
+        problem = systemd.calendar_problem(timer["schedule"])
+        if problem:
+            raise SwitchError(f"schedule of timer {timer['name']}: {problem}")
     if not check_mode and not wanted.release.is_dir():
         raise SwitchError(f"release: {wanted.release} is not a directory on this host")
     return wanted

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import generations, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import generations, parts, wsgi
 from ansible_collections.flaskops.stack.plugins.modules import switch
 
 HEALTH = {
@@ -97,7 +97,7 @@ class FakeSystemd(generations.Systemd):
         return {
             int(unit[cut : -len(".service")]): state
             for unit, state in self.states.items()
-            if "@" in unit and unit.endswith(".service")
+            if unit.startswith("shop@") and unit.endswith(".service")
         }
 
     def log(self, unit: str, since: float) -> list[str]:
@@ -589,3 +589,106 @@ def test_pruning_keeps_the_predecessor(host: Host) -> None:
     host.run("r8")
     assert host.generations.previous() == 5
     assert {5, 8} <= set(host.generations.numbers())
+
+
+# Processes and timers ----------------------------------------------------------------------------
+
+SERVER = (
+    "[Unit]\nDescription=x\nPartOf=shop.service\n\n[Service]\nType=notify\nUser=shop\nExecStart=a\n"
+)
+WORKER = {"name": "worker", "command": "celery worker", "count": 2, "stop_timeout": 9}
+NIGHTLY = {"name": "nightly", "command": "flask tidy", "schedule": "daily", "timeout": 60}
+
+
+def with_parts(*timers: dict[str, Any]) -> dict[str, Any]:
+    units = {"socket": "[Socket]\n", "service": "[Service]\n", "generation": SERVER}
+    return {"units": units, "parts": parts.units("shop", SERVER, [WORKER], timers)}
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switch, "SETTLE", 0.0)
+
+
+def test_processes_start_with_a_generation_and_stop_with_it(host: Host) -> None:
+    host.run(**with_parts(NIGHTLY))
+    up = {f"shop.worker-{n}@1.service" for n in (1, 2)}
+    assert up < set(host.systemd.states)
+    assert "shop.nightly@1.timer" in host.systemd.states
+    assert "shop.nightly@1.service" not in host.systemd.states
+    assert {*up, "shop@1.service", "shop.nightly@1.timer"} == set(host.enabled())
+    assert not host.run(**with_parts(NIGHTLY))["changed"]
+    host.run("r2", **with_parts(NIGHTLY))
+    assert not up & set(host.systemd.states)
+    assert "shop.nightly@1.timer" not in host.systemd.states
+    assert {"shop.worker-1@2.service", "shop.nightly@2.timer"} < set(host.systemd.states)
+    assert "stop --no-block shop.worker-1@1.service shop.worker-2@1.service" in host.systemd.calls
+    host.back("previous")
+    assert up < set(host.systemd.states)
+
+
+def test_timers_wait_until_the_generation_is_live(host: Host) -> None:
+    host.run(**with_parts(NIGHTLY))
+    host.run("r2", phase="start", **with_parts(NIGHTLY))
+    assert "shop.nightly@2.timer" not in host.systemd.states
+    assert "shop.nightly@1.timer" in host.systemd.states
+    host.run("r2", phase="withdraw")
+    assert not [unit for unit in host.systemd.states if "@2" in unit]
+    assert not list(host.units.glob("*@2*"))
+
+
+def test_a_process_that_dies_is_started_again_by_the_next_run(host: Host) -> None:
+    host.run(**with_parts())
+    host.systemd.call("stop", "shop.worker-1@1.service")
+    assert host.run(**with_parts())["changed"]
+    assert "shop.worker-1@1.service" in host.systemd.states
+    assert host.running() == [1]
+
+
+def test_a_process_that_does_not_start_is_a_failed_switch(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.run()
+    before, call = host.picture(), host.systemd.call
+
+    def fails(verb: str, *units: str) -> str:
+        return "no" if verb == "start" and "worker" in units[0] else call(verb, *units)
+
+    monkeypatch.setattr(host.systemd, "call", fails)
+    with pytest.raises(switch.SwitchError, match=r"shop\.worker-1@2\.service did not start"):
+        host.run("r2", **with_parts())
+    assert host.picture() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("celery -A shop worker", "exec celery -A shop worker"),
+        ("flask report && flask mail", "flask report && flask mail"),
+        ('echo "$HOME" 100% \\n', 'exec echo \\"$$HOME\\" 100%% \\\\n'),
+    ],
+)
+def test_command_of_a_unit(text: str, written: str) -> None:
+    assert parts.command(text) == f'/bin/sh -c "{written}"'
+
+
+def test_a_unit_beside_the_server_is_fenced_in_alike() -> None:
+    text = parts.units("shop", SERVER, [WORKER | {"count": 1}], [])["shop.worker@.service"]
+    assert text == (
+        "[Unit]\nDescription=shop: worker, generation %i\nPartOf=shop.service\n\n[Service]\n"
+        'Type=exec\nExecStart=/bin/sh -c "exec celery worker"\nKillMode=mixed\nTimeoutStopSec=9\n'
+        "Restart=always\nRestartSec=1\nUser=shop\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("processes", "said"),
+    [
+        ([WORKER | {"name": "Up"}], "found 'Up'; allowed are small letters"),
+        ([WORKER, WORKER], "two processes or timers have this name"),
+        ([WORKER | {"command": "a\nb"}], "allowed is one line"),
+    ],
+)
+def test_parts_that_cannot_be(processes: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(parts.PartError, match=said):
+        parts.units("shop", SERVER, processes, [])
