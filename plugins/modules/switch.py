@@ -62,6 +62,12 @@ options:
     description: Number of trusted proxies in front, each setting the C(X-Forwarded-) headers.
     type: int
     default: 0
+  protocol:
+    description:
+      - What the server speaks on its sockets, HTTP or the binary protocol that is called uwsgi.
+    type: str
+    choices: [http, uwsgi]
+    default: http
   socket_unit:
     description: Text of C(<name>.socket), the public socket.
     type: str
@@ -211,6 +217,7 @@ class Wanted:
     proxy_hops: int
     health: dict[str, Any]
     keep: int
+    protocol: str = "http"
 
     @property
     def digest(self) -> str:
@@ -223,6 +230,7 @@ class Wanted:
             self.entrypoint,
             self.proxy_hops,
             self.health,
+            self.protocol,
             inspect.getsource(wsgi),
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -394,6 +402,7 @@ class Switch:
             "entrypoint": wanted.entrypoint,
             "proxy_hops": wanted.proxy_hops,
             "health": wanted.health,
+            "protocol": wanted.protocol,
         }
         texts = {**wanted.files, "env": wanted.environment, WRAPPER: inspect.getsource(wsgi)}
         group = pwd.getpwnam(wanted.user).pw_gid
@@ -424,7 +433,11 @@ class Switch:
         for _ in range(health["probes"]):
             try:
                 status, body, answered = ask(
-                    self.probe_path(number), health["path"], headers, health["timeout"]
+                    self.probe_path(number),
+                    health["path"],
+                    headers,
+                    health["timeout"],
+                    record.get("protocol", "http"),
                 )
                 problem = wsgi.unhealthy(status, body, health)
                 release = answered.get(wsgi.RELEASE_HEADER)
@@ -585,6 +598,7 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
         proxy_hops=params["proxy_hops"],
         health=params["health"],
         keep=params["keep"],
+        protocol=params["protocol"],
     )
 
 
@@ -609,6 +623,7 @@ def main() -> None:
             "files": {"type": "dict", "default": {}},
             "entrypoint": {"type": "str", "default": ""},
             "proxy_hops": {"type": "int", "default": 0},
+            "protocol": {"type": "str", "choices": ["http", "uwsgi"], "default": "http"},
             "socket_unit": {"type": "str", "required": True},
             "service_unit": {"type": "str", "required": True},
             "generation_unit": {"type": "str", "required": True},

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Ask a unix socket for a bounded time, with and without keep-alive, and count what was not a 200.
+"""Ask a server for a bounded time, with and without keep-alive, and count what was not a 200.
 
-load.py SOCKET SECONDS: prints a JSON object of counts; every error's text is a key of its own.
+load.py SOCKET|HOST:PORT SECONDS: prints a JSON object of counts; every error's text is a key of its own.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ SLOW = "/slow?s=2"
 
 
 class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+    """HTTP over a unix socket or TCP."""
 
     def connect(self) -> None:
-        """Connect to the socket named on the command line."""
-        self.sock = socket.socket(socket.AF_UNIX)
+        """Connect to the address named on the command line."""
+        host, _, port = sys.argv[1].rpartition(":")
+        unix = sys.argv[1].startswith("/")
+        self.sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(sys.argv[1])
+        self.sock.connect(sys.argv[1] if unix else (host, int(port)))
 
 
 def client(path: str, method: str, keep: bool, until: float, counts: collections.Counter) -> None:
