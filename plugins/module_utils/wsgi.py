@@ -385,6 +385,8 @@ def for_uwsgi() -> Wsgi:
     """
     import uwsgi
 
+    # For what the app starts itself: uWSGI has put the program there that it runs in.
+    sys.executable = os.path.join(sys.prefix, "bin", "python")
     try:
         built = build_application(settings())
         gate(built)
