@@ -18,12 +18,19 @@ LOCK_OPTIONS = {
     "run": {"type": "str", "required": True},
     "who": {"type": "str", "required": True},
     "minutes": {"type": "int", "default": 10},
+    "alive": {"type": "list", "elements": "str", "default": []},
 }
 HELD = {"run", "who", "since"}
 
 
 class LockedError(Exception):
     """Another run deploys the app."""
+
+
+def dead(held: str, run: str, alive: list[str]) -> bool:
+    """Whether a run is known to be over; of another machine's runs nothing is known."""
+    machine = run.rsplit("/", 2)[0] + "/"
+    return held.startswith(machine) and held != run and held not in alive
 
 
 class DeployLock:
@@ -37,11 +44,15 @@ class DeployLock:
         self.name = name
         self.path = folder / f"flaskops-{name}.deploy"
 
-    def take(self, run: str, who: str, minutes: int) -> None:
-        """Take or renew it for a run; LockedError says who has it, since when and until when."""
+    def take(self, run: str, who: str, minutes: int, alive: list[str]) -> None:
+        """Take or renew it for a run; LockedError says who has it, since when and until when.
+
+        ``alive`` are the runs on the same machine: one of that machine's that is not among them is
+        dead, and its lock counts no more.
+        """
         since = time.time()
         held = self._held()
-        if held is not None:
+        if held is not None and not dead(held["run"], run, alive):
             left = self.path.stat().st_mtime + minutes * SECONDS - since
             if held["run"] != run and left > 0:
                 clock = time.strftime("%H:%M:%S UTC", time.gmtime(held["since"]))

@@ -116,7 +116,7 @@ options:
     type: dict
     suboptions:
       run:
-        description: Something that no other run has.
+        description: The run's name, MACHINE/PROCESS/TIME, that no other has.
         type: str
         required: true
       who:
@@ -127,6 +127,11 @@ options:
         description: How long the lock of a run counts that was killed, 0 to take it over.
         type: int
         default: 10
+      alive:
+        description: Runs that are alive on the same controller; no other of its locks counts.
+        type: list
+        elements: str
+        default: []
   keep:
     description: Complete releases to keep; what a generation runs is always kept.
     type: int

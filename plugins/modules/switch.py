@@ -53,7 +53,7 @@ options:
     type: dict
     suboptions:
       run:
-        description: Something that no other run has.
+        description: The run's name, MACHINE/PROCESS/TIME, that no other has.
         type: str
         required: true
       who:
@@ -64,6 +64,11 @@ options:
         description: How long the lock of a run counts that was killed, 0 to take it over.
         type: int
         default: 10
+      alive:
+        description: Runs that are alive on the same controller; no other of its locks counts.
+        type: list
+        elements: str
+        default: []
   name:
     description:
       - Name of the app; its units are C(<name>.socket), C(<name>.service), C(<name>@<n>.service).
