@@ -2,7 +2,7 @@
 """Measure how fast it is, against yardsticks taken in the same run, in turn.
 
 Timings of one machine at one time say little; their ratios say more. Everything is run
-alternately and the median counts. `bench/run.py [cold|again]`: both without a word.
+alternately and the median counts. `bench/run.py [cold|again|deploy]`: all without a word.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import argparse
 import io
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
@@ -36,6 +38,7 @@ COLD_ROUNDS = 3
 AGAIN_ROUNDS = 5
 #: What we aim at: at most this many times the yardstick, and so many module calls.
 COLD_LIMIT, AGAIN_LIMIT, CALLS_LIMIT = 1.5, 5.0, 25
+DEPLOY_LIMIT, ROLLBACK_LIMIT = 8.0, 4.0
 
 
 def ansible(program: str, *words: str) -> str:
@@ -157,14 +160,41 @@ def measure_again() -> bool:
     return kept and calls <= CALLS_LIMIT
 
 
+def measure_deploy() -> bool:
+    """Time a deploy of changed code, and a rollback, against a ping."""
+    if not testbed.containers(NAME):
+        fresh_host()
+    site()
+    deploys, rollbacks, pings = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        app = Path(folder) / "app"
+        skipped = shutil.ignore_patterns(".venv", "__pycache__")
+        shutil.copytree(APP, app, ignore=skipped)
+        words = ["-e", "flask_app_name=pulse", "-e", f"flask_app_source={app}"]
+        for number in range(AGAIN_ROUNDS):
+            with (app / "pulse/views.py").open("a", encoding="utf-8") as file:
+                file.write(f"# {number}\n")
+            pings.append(seconds(ping))
+            deploys.append(
+                seconds(lambda: ansible("ansible-playbook", "playbooks/deploy.yml", *words))
+            )
+            rollbacks.append(
+                seconds(lambda: ansible("ansible-playbook", "playbooks/rollback.yml", *words))
+            )
+    answers()
+    kept = report("deploy.yml, changed code", deploys, "ansible -m ping", pings, DEPLOY_LIMIT)
+    return report("rollback.yml", rollbacks, "ansible -m ping", pings, ROLLBACK_LIMIT) and kept
+
+
 def main() -> int:
     """Run the wanted measurements; 1 when an aim is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["cold", "again"])
+    parser.add_argument("what", nargs="?", choices=["cold", "again", "deploy"])
     what = parser.parse_args().what
-    wanted = [what] if what else ["cold", "again"]
+    measures = {"cold": measure_cold, "again": measure_again, "deploy": measure_deploy}
+    wanted = [what] if what else list(measures)
     try:
-        kept = [{"cold": measure_cold, "again": measure_again}[name]() for name in wanted]
+        kept = [measures[name]() for name in wanted]
     finally:
         testbed.down(NAME)
     return 0 if all(kept) else 1
