@@ -31,6 +31,8 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "id": id_,
         "revision": "abc",
         "source": "./shop",
+        "requirement": "",
+        "subdirectory": "",
         "environment": 'GREETING="hi"\n',
         "environment_defaults": "",
         "key_days": 31,
