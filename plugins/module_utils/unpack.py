@@ -46,6 +46,10 @@ class Entry:
     #: The entry that a hard link is another name of.
     twin: Parts = ()
 
+    @property
+    def is_directory(self) -> bool:
+        return not (self.content or self.link or self.twin)
+
 
 def unpack(archive: Path, target: Path, subdirectory: str = "") -> None:
     """Fill ``target``, which is empty, with what an archive holds.
@@ -118,7 +122,8 @@ def _without_top(entries: dict[Parts, Entry], subdirectory: str) -> dict[Parts, 
     tops = {parts[:1] for parts in entries}
     wanted = tuple(part for part in subdirectory.split("/") if part not in ("", "."))
     beside = wanted and any(parts[: len(wanted)] == wanted for parts in entries)
-    if len(tops) != 1 or () in tops or beside or all(len(parts) == 1 for parts in entries):
+    alone = all(entry.is_directory for parts, entry in entries.items() if parts in tops)
+    if len(tops) != 1 or () in tops or beside or not alone:
         return entries
     return {parts[1:]: entry for parts, entry in entries.items()}
 
