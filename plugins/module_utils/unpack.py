@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-#: Latest time that every file system and archive can hold, in Unix seconds.
+#: Times that a wheel built of the files can hold too, in Unix seconds: a zip begins in 1980, and
+#: archives made to be the same every time often say 1970.
+EARLIEST = calendar.timegm((1980, 1, 2, 0, 0, 0))
 LATEST = 2**31 - 1
 
 
@@ -152,7 +154,7 @@ def _write(entries: dict[Parts, Entry], target: Path) -> None:
         with source.content() as reader, place.open("xb") as writer:
             shutil.copyfileobj(reader, writer)
         place.chmod(0o755 if entry.executable else 0o644)
-        mtime = min(max(entry.mtime, 0), LATEST)
+        mtime = min(max(entry.mtime, EARLIEST), LATEST)
         os.utime(place, (mtime, mtime))
     for parts, entry in entries.items():
         if entry.link:

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils.unpack import ArchiveError, unpack
 
+NOW = 1_700_000_000
 LINK_MODE = 0o120777 << 16
 SETUID_MODE = 0o104755 << 16
 
 
-def tar(path: Path, *members: tuple[str, bytes | str], mode: str = "w") -> Path:
+def tar(path: Path, *members: tuple[str, bytes | str], mode: str = "w", mtime: int = NOW) -> Path:
     """A tar of members; text is where a link leads, bytes are content, a trailing / a directory."""
     with tarfile.open(path, mode) as made:  # type: ignore[call-overload]
         for name, content in members:
             info = tarfile.TarInfo(name.rstrip("/") or "/")
-            info.mtime, info.mode = 5, 0o4755
+            info.mtime, info.mode = mtime, 0o4755
             if name.endswith("/"):
                 info.type = tarfile.DIRTYPE
                 made.addfile(info)
@@ -48,7 +49,7 @@ def target(tmp_path: Path) -> Path:
 def test_every_compression_is_read(tmp_path: Path, target: Path, mode: str) -> None:
     unpack(tar(tmp_path / "archive", ("app.py", b"x"), mode=mode), target)
     assert (target / "app.py").read_bytes() == b"x"
-    assert (target / "app.py").stat().st_mtime == 5
+    assert (target / "app.py").stat().st_mtime == NOW
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,12 @@ def test_devices_are_refused(tmp_path: Path, target: Path) -> None:
         made.addfile(info)
     with pytest.raises(ArchiveError, match="'disk' is neither a file, a directory nor a link"):
         unpack(tmp_path / "archive", target)
+
+
+@pytest.mark.parametrize("mtime", [0, 2**33])
+def test_times_are_such_that_a_wheel_can_be_built(tmp_path: Path, target: Path, mtime: int) -> None:
+    unpack(tar(tmp_path / "archive", ("app.py", b"x"), mtime=mtime), target)
+    assert zipfile.ZipInfo.from_file(target / "app.py").date_time[0] in (1980, 2038)
 
 
 def test_modes_are_plain(tmp_path: Path, target: Path) -> None:
