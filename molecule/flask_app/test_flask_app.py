@@ -459,9 +459,9 @@ def test_deploy_key_opens_the_repository_and_is_shown_nowhere(
     public = key.with_suffix(".pub").read_text().strip()
     script = f"""
         set -e
-        rm -rf /opt/private /opt/inner && mkdir -p ~/.ssh && chmod 700 ~/.ssh
-        touch ~/.ssh/authorized_keys && cp -a ~/.ssh/authorized_keys ~/.ssh/kept
-        echo '{public}' >> ~/.ssh/authorized_keys
+        rm -rf /opt/private /opt/inner
+        cp -a /etc/ssh/authorized_keys /etc/ssh/kept
+        echo '{public}' >> /etc/ssh/authorized_keys
         for name in inner private; do
             git init -q -b main /opt/$name && cd /opt/$name
             git config user.name t && git config user.email t@example.org
@@ -480,7 +480,7 @@ def test_deploy_key_opens_the_repository_and_is_shown_nowhere(
         )
         again = play.succeeds(flask_app_source=source, flask_app_deploy_key=text)
     finally:
-        host.check_output("mv ~/.ssh/kept ~/.ssh/authorized_keys")
+        host.check_output("mv /etc/ssh/kept /etc/ssh/authorized_keys")
     assert "changed=0" in again, "the key's text is as good as its file"
     assert host.file(f"{CODE}/inner/requirements.txt").exists
     assert selected(host)["source"] == source
