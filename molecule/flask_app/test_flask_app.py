@@ -475,13 +475,11 @@ def test_deploy_key_opens_the_repository_and_is_shown_nowhere(
     try:
         source = "root@127.0.0.1:/opt/private"
         text = key.read_text()
-        told = play.succeeds(
-            "-vvv", "--diff", flask_app_source=source, flask_app_deploy_key=str(key)
-        )
-        again = play.succeeds(flask_app_source=source, flask_app_deploy_key=text)
+        told = play.succeeds("-vvv", "--diff", flask_app_source=source, flask_app_deploy_key=text)
+        again = play.succeeds(flask_app_source=source, flask_app_deploy_key=str(key))
     finally:
         host.check_output("mv /etc/ssh/kept /etc/ssh/authorized_keys")
-    assert "changed=0" in again, "the key's text is as good as its file"
+    assert "changed=0" in again, "the key's file is as good as its text"
     assert host.file(f"{CODE}/inner/requirements.txt").exists
     assert selected(host)["source"] == source
     kept = host.file(f"{HOME}/deploy_key")

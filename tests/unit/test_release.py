@@ -471,7 +471,7 @@ def test_check_mode_sees_a_changed_environment(home: Path, monkeypatch: pytest.M
     assert (home / "next/env").read_text() == before
 
 
-SUB = {"subdirectory": "services/shop"}
+SUB: dict[str, Any] = {"subdirectory": "services/shop"}
 
 
 def test_everything_of_the_app_is_in_its_subdirectory(
