@@ -1,12 +1,12 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A directory on the controller as one archive whose name is its content."""
+"""Source on the controller as one file whose revision is its content."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: source_archive
-short_description: Pack a directory on the controller for deployment
+short_description: Pack source on the controller for deployment
 version_added: 0.1.0
 author: The flaskops.stack authors
 description:
@@ -14,10 +14,12 @@ description:
     tracks, with the changes of the work tree; of any other directory everything but caches and
     virtualenvs.
   - The revision is a digest of names, modes and content, so the same files give the same one.
-  - The archive lies in Ansible's temporary directory and goes away with it.
+  - The archive has an entry for its own top, which says that it holds the source itself. It lies in
+    Ansible's temporary directory and goes away with it.
+  - A file is taken as it is, an archive or a wheel; its revision is a digest of its content.
 options:
   _terms:
-    description: Directories to pack; relative ones start at the current directory.
+    description: Directories and files; relative ones start at the current directory.
     type: list
     elements: path
     required: true
@@ -31,17 +33,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: One dict a directory, with its revision (str) and the path of the archive (path).
+  description: One dict each, with its revision (str) and the path of the archive (path).
   type: list
   elements: dict
 """
 
 import hashlib
 import io
+import lzma
 import os
 import stat
 import subprocess
 import tarfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +109,9 @@ def pack(root: Path) -> tuple[str, bytes]:
     digest = hashlib.sha256()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+        top = tarfile.TarInfo(".")
+        top.type, top.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(top)
         for name in sorted(set(names)):
             path = root / name
             try:
@@ -127,15 +135,30 @@ def pack(root: Path) -> tuple[str, bytes]:
     return digest.hexdigest()[:REVISION_LENGTH], buffer.getvalue()
 
 
+def digest_of(path: Path) -> str:
+    """Revision of a file; OSError says when it is none that could be unpacked or installed."""
+    content = path.read_bytes()
+    try:
+        known = zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except (EOFError, lzma.LZMAError, zlib.error):
+        known = False
+    if not known:
+        raise OSError(f"{path} is neither a tar nor a zip archive, or it is damaged")
+    return hashlib.sha256(content).hexdigest()[:REVISION_LENGTH]
+
+
 class LookupModule(LookupBase):
     """Lookup flaskops.stack.source_archive."""
 
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
-        """Pack each directory; AnsibleLookupError names one that cannot be read."""
+        """Pack each directory; AnsibleLookupError names what cannot be read."""
         found = []
         for term in terms:
             root = Path(term).expanduser().absolute()
             try:
+                if root.is_file():
+                    found.append({"revision": digest_of(root), "path": str(root)})
+                    continue
                 if not root.is_dir():
                     raise AnsibleLookupError(f"source_archive: {root} is not a directory")
                 revision, archive = pack(root)

@@ -13,10 +13,12 @@ description:
     files in C(public), and C(release.json), written last. A release without that file is
     incomplete, is never run, and is removed by the next call.
   - With O(state=prepared) the directories around the releases exist, and the result says whether
-    the release O(id) is complete. Where it is not, its C(code) directory is there to be filled.
-  - With O(state=built) the code is there, and the release is completed in one remote call. The
-    virtualenv is made and filled, bytecode compiled, paths that outlive a release linked, static
-    files published, old releases pruned. Every command runs as O(user), never as root; afterwards
+    the release O(id) is complete. Where it is not, its C(code) directory is there to be filled,
+    or its C(upload) directory, with one file: an archive of the code, or a wheel of the app.
+  - With O(state=built) the code is there, or its archive, or a package is to be installed instead,
+    and the release is completed in one remote call. The archive is unpacked, the virtualenv made
+    and filled, bytecode compiled, paths that outlive a release linked, static files published, old
+    releases pruned. Every command runs as O(user), never as root; afterwards
     nothing in the release can be written by the app.
   - Either way, a complete release is then selected. C(next/release) links to it and C(next/env) is
     its environment, for the WSGI server's role to run.
@@ -52,6 +54,16 @@ options:
     default: ''
   source:
     description: Where the code came from, for people.
+    type: str
+    default: ''
+  requirement:
+    description: Package of an index that is the app, C(shop==1.2) say; there is no code then.
+    type: str
+    default: ''
+  subdirectory:
+    description:
+      - Directory of the app in the code, where that holds more than the app. What else is said of
+        the code, its manifest and its static files say, is then said of this directory.
     type: str
     default: ''
   environment:
@@ -105,7 +117,8 @@ options:
     default: [instance]
   static:
     description:
-      - URL path and directory in the code of the static files to publish.
+      - URL path and directory in the code of the static files to publish; of a package, the
+        directory in C(site-packages).
       - When empty, a directory C(static) of the code or of its packages is published as C(/static).
     type: dict
     default: {}
@@ -148,9 +161,10 @@ EXAMPLES = r"""
   register: shop_release
 
 - name: Fill it
-  ansible.builtin.unarchive:
+  ansible.builtin.copy:
     src: shop.tar.gz
-    dest: "{{ shop_release.code }}"
+    dest: "{{ shop_release.upload }}/"
+    mode: "0600"
   when: not shop_release.complete
 
 - name: Complete it
@@ -176,6 +190,10 @@ code:
   description: Directory of its code.
   returned: success
   type: str
+upload:
+  description: Directory for an archive or a wheel; it is gone when the release is complete.
+  returned: success
+  type: str
 removed:
   description: Releases that were removed, incomplete or surplus ones.
   returned: success
@@ -189,10 +207,12 @@ import os
 import pwd
 import re
 import secrets
+import select
+import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -205,8 +225,11 @@ from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     DeployLock,
     LockedError,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.unpack import ArchiveError, unpack
 
 MARKER = "release.json"
+UPLOAD = "upload"
+WHEEL = ".whl"
 #: Lines of a failed command in the error: one screen.
 OUTPUT_LINES = 40
 #: Without it Flask does not read the .flaskenv and .env that an app ships.
@@ -243,17 +266,44 @@ class Owner:
         return cls(entry.pw_uid, entry.pw_gid)
 
 
-def manifest_of(code: Path) -> str:
+def manifest_of(app: Path, code: Path) -> str:
     """The file that says what to install; raises ReleaseError when there is none."""
     for name in MANIFESTS:
-        if (code / name).is_file():
-            if name == "uv.lock" and not (code / "pyproject.toml").is_file():
+        if (app / name).is_file():
+            if name == "uv.lock" and not (app / "pyproject.toml").is_file():
                 continue
+            if name == "pyproject.toml" and in_workspace(app, code):
+                return "uv.lock"
             return name
+    where = "at the top of the source" if app == code else f"in {app.relative_to(code)}"
     raise ReleaseError(
-        f"flask_app_source: found none of {', '.join(MANIFESTS)} at the top of the source, "
+        f"flask_app_source: found none of {', '.join(MANIFESTS)} {where}, "
         "so nothing says what to install"
     )
+
+
+def in_workspace(app: Path, code: Path) -> bool:
+    """True when a directory above the app's locks it, as uv does for the members of a workspace."""
+    for folder in upwards(app, code)[1:]:
+        project = folder / "pyproject.toml"
+        locked = (folder / "uv.lock").is_file() and project.is_file()
+        if locked and "[tool.uv.workspace]" in project.read_text("utf-8").splitlines():
+            return True
+    return False
+
+
+def upwards(app: Path, code: Path) -> list[Path]:
+    """The app's directory and those it lies in, up to the top of the code."""
+    return [app, *(folder for folder in app.parents if folder.is_relative_to(code))]
+
+
+def dotenv_files(app: Path, code: Path) -> list[Path]:
+    """The .flaskenv and .env that Flask reads: it looks upwards for each."""
+    found = []
+    for name in DOTENV_FILES:
+        paths = (folder / name for folder in upwards(app, code))
+        found += [path for path in paths if path.is_file()][:1]
+    return found
 
 
 def hash_locked(requirements: str) -> bool:
@@ -275,6 +325,11 @@ def requirement_name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
 
 
+def distribution(info: Path) -> str:
+    """The distribution that a .dist-info directory describes, in the same form."""
+    return requirement_name(info.name.partition("-")[0])
+
+
 class Builder:
     """Fills one release."""
 
@@ -282,6 +337,10 @@ class Builder:
         self.params = params
         self.release = release
         self.code = release / "code"
+        #: What was uploaded instead of code.
+        self.uploaded = next(iter((release / UPLOAD).glob("*")), None)
+        #: The app's own directory in the code.
+        self.app = self.code / params["subdirectory"]
         self.venv = release / "venv"
         self.cache = Path(params["home"]) / "cache"
         self.owner = owner
@@ -310,8 +369,8 @@ class Builder:
         }
 
     def run(self, *command: str) -> str:
-        """Run a command as the app's user in the code; ReleaseError shows the end of its output."""
-        return self._execute(command, self.code, self._environment(), self.owner)
+        """Run a command as the app's user, in its code; ReleaseError shows the output's end."""
+        return self._execute(command, self.app, self._environment(), self.owner)
 
     def run_as_root(self, *command: str) -> str:
         """Run a command where nothing of the app's can come in its way."""
@@ -351,6 +410,7 @@ class Builder:
 
     def as_user(self, action: Callable[[], None], said: str) -> None:
         """Do something on files as the app's user, so that no link leads root astray."""
+        reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             status = 1
@@ -361,10 +421,16 @@ class Builder:
                     os.setuid(self.owner.uid)
                 action()
                 status = 0
+            except (ArchiveError, OSError) as error:
+                os.write(writer, str(error).encode(errors="replace")[: select.PIPE_BUF])
             finally:
                 os._exit(status)
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            reason = pipe.read().decode(errors="replace")
         if os.waitpid(child, 0)[1] != 0:
-            raise ReleaseError(f"{said}: not possible as the app's user")
+            why = reason or "not possible as the app's user"
+            raise ReleaseError(f"{said}: {why}")
 
     # steps ---------------------------------------------------------------------------------------
 
@@ -375,22 +441,64 @@ class Builder:
             os.chown(folder, self.owner.uid, self.owner.gid)
         remove_git(self.code)
         give(self.code, self.owner.uid, self.owner.gid)
-        manifest = manifest_of(self.code)
+        package = self._unpack()
+        self._check_subdirectory()
+        manifest = package or manifest_of(self.app, self.code)
         install = self._with_uv if self.params["installer"] == "uv" else self._with_pip
         install(manifest)
         # A file that is not Python, a template say, is no reason to fail: the app will be asked.
         python = str(self.venv / "bin/python")
-        self.run("sh", "-c", f"{python} -m compileall -q -j 0 . || true")
+        code = shlex.quote(str(self.code))
+        self.run("sh", "-c", f"{python} -m compileall -q -j 0 {code} || true")
         self._link_shared()
         published = self._publish_static()
         packages = self._packages()
+        shutil.rmtree(self.release / UPLOAD, ignore_errors=True)
         seal(self.release, self.owner.gid)
         return {
             "manifest": manifest,
+            "subdirectory": self.params["subdirectory"],
             "installer": self.params["installer"],
             "packages": packages,
             "static": published,
         }
+
+    def _unpack(self) -> str:
+        """Make code of an uploaded archive; of a package, its requirement or its wheel's name."""
+        if self.uploaded is None:
+            return str(self.params["requirement"])
+        give(self.uploaded.parent, self.owner.uid, self.owner.gid)
+        if self.uploaded.suffix == WHEEL:
+            return self.uploaded.name
+        action = partial(unpack, self.uploaded, self.code, self.params["subdirectory"])
+        self.as_user(action, "flask_app_source")
+        remove_git(self.code)
+        return ""
+
+    def _check_subdirectory(self) -> None:
+        if not self.app.is_dir() or not self._inside(self.app):
+            there = sorted(path.name for path in self.code.iterdir() if path.is_dir())
+            raise ReleaseError(
+                f"flask_app_subdirectory: found {self.params['subdirectory']!r}, which is no "
+                f"directory of the source; at its top are {', '.join(there) or 'none'}"
+            )
+
+    def _inside(self, path: Path) -> bool:
+        """Whether a path is in the code when all links are followed."""
+        return path.resolve().is_relative_to(self.code.resolve())
+
+    @property
+    def _is_package(self) -> bool:
+        """True when the app comes as a package, without code."""
+        return bool(self._own_name)
+
+    @property
+    def _own_name(self) -> str:
+        """The distribution that is the app, where it comes as a package."""
+        if self.uploaded is not None:
+            wheel = self.uploaded.suffix == WHEEL
+            return requirement_name(self.uploaded.name.split("-")[0]) if wheel else ""
+        return requirement_name(self.params["requirement"])
 
     def _with_uv(self, manifest: str) -> None:
         uv, python = self._bootstrap_uv(), self.params["python"]
@@ -430,19 +538,22 @@ class Builder:
 
     def _install(self, manifest: str, add: tuple[str, ...]) -> None:
         """What a manifest asks for that uv and pip read alike."""
+        if self._is_package:
+            self.run(*add, str(self.uploaded or manifest))
+            return
         if manifest != "requirements.txt":
             self.run(*add, ".")
             return
         self.run(*add, *self._requirements())
-        if is_package(self.code):
+        if is_package(self.app):
             self.run(*add, "--no-deps", ".")
 
     def _requirements(self) -> list[str]:
-        locked = hash_locked((self.code / "requirements.txt").read_text("utf-8"))
+        locked = hash_locked((self.app / "requirements.txt").read_text("utf-8"))
         return ["-r", "requirements.txt", *(["--require-hashes"] if locked else [])]
 
     def _add_packages(self, add: tuple[str, ...]) -> None:
-        dotenv = any((self.code / name).is_file() for name in DOTENV_FILES)
+        dotenv = dotenv_files(self.app, self.code)
         unless_there = (self.params["server_package"], DOTENV if dotenv else "")
         there = self._packages()
         missing = [one for one in unless_there if one and requirement_name(one) not in there]
@@ -454,15 +565,16 @@ class Builder:
         """Installed distributions and their versions."""
         found = {}
         for info in self.venv.glob("lib/python3*/site-packages/*.dist-info"):
-            name, _, version = info.name[: -len(".dist-info")].partition("-")
-            found[requirement_name(name)] = version
+            found[distribution(info)] = info.name.removesuffix(".dist-info").partition("-")[2]
         return dict(sorted(found.items()))
 
     def _link_shared(self) -> None:
         """Paths that outlive releases become links; what the source ships is only ever added."""
         shared = Path(self.params["home"]) / "shared"
         for name in self.params["shared_paths"]:
-            keep, path = shared / name, self.code / name
+            keep, path = shared / name, self.app / name
+            if not self._inside(path.parent):
+                raise ReleaseError(f"flask_app_shared_paths: {name} leads out of the source")
             if path.is_dir() and not path.is_symlink():
                 self.as_user(partial(seed, path, keep), f"copy {path}")
                 shutil.rmtree(path)
@@ -478,13 +590,14 @@ class Builder:
                 link.symlink_to(shared / "instance")
 
     def _own_packages(self) -> Iterator[str]:
-        """Import packages that were installed from the code itself."""
+        """Import packages that are the app: installed from the code, or instead of code."""
         here = self.code.resolve().as_uri()
         for info in self.venv.glob("lib/python3*/site-packages/*.dist-info"):
             origin, record = info / "direct_url.json", info / "RECORD"
-            if not origin.is_file() or not record.is_file():
-                continue
-            if not json.loads(origin.read_text("utf-8")).get("url", "").startswith(here):
+            own = bool(self._own_name) and distribution(info) == self._own_name
+            if not own and origin.is_file():
+                own = json.loads(origin.read_text("utf-8")).get("url", "").startswith(here)
+            if not own or not record.is_file():
                 continue
             tops = {line.split("/", 1)[0] for line in record.read_text("utf-8").splitlines()}
             packages = (name for name in tops if (info.parent / name / "__init__.py").exists())
@@ -492,16 +605,20 @@ class Builder:
 
     def _publish_static(self) -> dict[str, str]:
         """Copy static files where the web server may read them; the code stays closed."""
-        static = self.params["static"] or find_static(self.code)
+        base, static = self.app, self.params["static"]
+        if self._is_package:
+            base = next(iter(self.venv.glob("lib/python3*/site-packages")))
+            static = static or static_of(base, self._own_packages())
+        static = static or find_static(self.app)
         for url, folder in static.items():
-            source = self.code / folder
+            source = base / folder
             if not source.is_dir():
                 raise ReleaseError(
                     f"flask_app_static: {url} names {folder!r}, which is no directory of the source"
                 )
             place = self.release / "public" / url.strip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
-            refuse_links_out(source, self.code)
+            refuse_links_out(source, base if self._is_package else self.code)
             place.mkdir(exist_ok=True)
             os.chown(place, self.owner.uid, self.owner.gid)
             self.run("cp", "-RL", "--no-target-directory", "--", str(source), str(place))
@@ -516,6 +633,12 @@ def find_static(code: Path) -> dict[str, str]:
             if folder.is_dir() and inside:
                 return {"/static": str(folder.relative_to(code))}
     return {}
+
+
+def static_of(site: Path, packages: Iterable[str]) -> dict[str, str]:
+    """Flask's default static folder of the first installed package that has one."""
+    folders = (f"{name}/static" for name in packages)
+    return next(({"/static": folder} for folder in folders if (site / folder).is_dir()), {})
 
 
 def refuse_links_out(folder: Path, code: Path) -> None:
@@ -624,6 +747,7 @@ class Releases:
             self.release.mkdir(mode=0o750)
             os.chown(self.release, 0, owner.gid)
             (self.release / "code").mkdir(mode=0o755)
+            (self.release / UPLOAD).mkdir(mode=0o700)
 
     def build(self) -> None:
         if self.complete(self.release):  # another run was faster
@@ -710,9 +834,11 @@ class Releases:
     def _environment(self) -> str:
         """The given environment, what only the host knows, and what nobody else has set."""
         given: str = self.params["environment"]
-        own = {name for file in DOTENV_FILES for name in names(self.release / "code" / file)}
-        taken = {bare(name) for name in parse_environment(given)} | {bare(name) for name in own}
         record = self.record()
+        code = self.release / "code"
+        files = dotenv_files(code / record.get("subdirectory", ""), code)
+        own = {name for file in files for name in names(file)}
+        taken = {bare(name) for name in parse_environment(given)} | {bare(name) for name in own}
         facts = {"FLASKOPS_RELEASE": record["id"], "FLASKOPS_REVISION": record["revision"]}
         defaults = parse_environment(self.params["environment_defaults"])
         if "SECRET_KEY" not in taken:
@@ -749,8 +875,6 @@ def bare(name: str) -> str:
 
 def names(path: Path) -> set[str]:
     """Names that a .env file sets."""
-    if not path.is_file():
-        return set()
     text = path.read_text("utf-8", errors="replace")
     return set(re.findall(r"^\s*(?:export\s+)?'?(\w+)'?\s*=", text, re.MULTILINE))
 
@@ -792,6 +916,8 @@ def main() -> None:
             "state": {"type": "str", "choices": ["prepared", "built"], "default": "prepared"},
             "revision": {"type": "str", "default": ""},
             "source": {"type": "str", "default": ""},
+            "requirement": {"type": "str", "default": ""},
+            "subdirectory": {"type": "str", "default": ""},
             "environment": {"type": "str", "default": "", "no_log": True},
             "environment_defaults": {"type": "str", "default": "", "no_log": True},
             "key_days": {"type": "int", "default": 31, "no_log": False},
@@ -832,6 +958,7 @@ def main() -> None:
         complete=complete,
         path=str(releases.release),
         code=str(releases.release / "code"),
+        upload=str(releases.release / UPLOAD),
         removed=releases.removed,
     )
 

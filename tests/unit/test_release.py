@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "id": id_,
         "revision": "abc",
         "source": "./shop",
+        "requirement": "",
+        "subdirectory": "",
         "environment": 'GREETING="hi"\n',
         "environment_defaults": "",
         "key_days": 31,
@@ -465,3 +469,159 @@ def test_check_mode_sees_a_changed_environment(home: Path, monkeypatch: pytest.M
     releases.select()
     assert releases.changed
     assert (home / "next/env").read_text() == before
+
+
+SUB: dict[str, Any] = {"subdirectory": "services/shop"}
+
+
+def test_everything_of_the_app_is_in_its_subdirectory(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "requirements.txt": "none --hash=sha256:00",
+        "static/all.css": "",
+        ".flaskenv": "CACHE_TYPE=all\n",
+        "services/shop/setup.py": "",
+        "services/shop/static/shop.css": "x",
+        "services/shop/.env": "REDIS_URL=shop\n",
+        "services/shop/instance/config.py": "shipped",
+    }
+    defaults = 'CACHE_TYPE="x"\nREDIS_URL="y"\nOTHER="z"\n'
+    recorder = build(home, monkeypatch, files, environment_defaults=defaults, **SUB)
+    release_ = home / "releases/abc-1"
+    assert "uv pip install --python venv ." in recorder.commands
+    assert "uv pip install --python venv python-dotenv==1.2.4" in recorder.commands
+    record = json.loads((release_ / "release.json").read_text())
+    assert (record["manifest"], record["subdirectory"]) == ("setup.py", "services/shop")
+    assert [path.name for path in (release_ / "public/static").iterdir()] == ["shop.css"]
+    assert (release_ / "code/services/shop/instance").is_symlink()
+    assert (home / "shared/instance/config.py").read_text() == "shipped"
+    assert not (release_ / "code/instance").exists()
+    found = environment(home)
+    assert "OTHER" in found
+    assert {"CACHE_TYPE", "REDIS_URL"}.isdisjoint(found), "Flask looks upwards for these files"
+
+
+@pytest.mark.parametrize(
+    ("root", "manifest"),
+    [
+        ("[tool.uv.workspace]\nmembers = ['services/*']\n", "uv.lock"),
+        ("[project]\n", "pyproject.toml"),
+    ],
+)
+def test_the_lock_of_a_workspace_locks_its_members(
+    home: Path, monkeypatch: pytest.MonkeyPatch, root: str, manifest: str
+) -> None:
+    files = {"uv.lock": "", "pyproject.toml": root, "services/shop/pyproject.toml": ""}
+    build(home, monkeypatch, files, **SUB)
+    assert json.loads((home / "releases/abc-1/release.json").read_text())["manifest"] == manifest
+
+
+@pytest.mark.parametrize("link", ["", "/etc", "../../../../.."])
+def test_a_subdirectory_that_is_none_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    prepared = release.Releases(params(home, **SUB), check_mode=False)
+    prepared.prepare()
+    services = prepared.release / "code/services"
+    services.mkdir()
+    if link:
+        (services / "shop").symlink_to(link)
+    with pytest.raises(release.ReleaseError, match=r"found 'services/shop', .* are services"):
+        prepared.build()
+
+
+def test_a_shared_path_through_a_link_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    (victim / "uploads").mkdir(parents=True)
+    prepared = release.Releases(params(home, shared_paths=["var/uploads"]), check_mode=False)
+    prepared.prepare()
+    (prepared.release / "code/var").symlink_to(victim)
+    builder = release.Builder(params(home, shared_paths=["var/uploads"]), prepared.release, ME)
+    with pytest.raises(release.ReleaseError, match="var/uploads leads out of the source"):
+        builder._link_shared()
+    assert (victim / "uploads").is_dir()
+
+
+def uploaded(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **changes: Any
+) -> Recorder:
+    """Build a release of what was uploaded, or of nothing but a requirement."""
+    recorder = Recorder()
+
+    def run(self: release.Builder, *command: str) -> str:
+        site = self.venv / "lib/python3.11/site-packages"
+        info = site / "Corner_Shop-1.2.dist-info"
+        (site / "corner/static").mkdir(parents=True, exist_ok=True)
+        (site / "corner/__init__.py").touch()
+        (site / "corner/static/a.css").write_text("x")
+        recorder(self, *command)
+        info.mkdir(exist_ok=True)
+        (info / "RECORD").write_text("corner/__init__.py,,\n")
+        return ""
+
+    monkeypatch.setattr(release.Builder, "run", run)
+    monkeypatch.setattr(release.Builder, "_bootstrap_uv", lambda self: "uv")
+    releases = release.Releases(params(home, **changes), check_mode=False)
+    releases.prepare()
+    if name:
+        (releases.release / "upload" / name).write_bytes(content)
+    releases.build()
+    return recorder
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "command", "manifest"),
+    [
+        ("", {"requirement": "corner-shop[x]==1.2"}, "corner-shop[x]==1.2", "corner-shop[x]==1.2"),
+        ("corner_shop-1.2-py3-none-any.whl", {}, "corner_shop-1.2-py3-none-any.whl", None),
+        (
+            "corner_shop-1.2-py3-none-any.whl",
+            {"installer": "pip", "extra_packages": ["redis"]},
+            "corner_shop-1.2-py3-none-any.whl",
+            None,
+        ),
+    ],
+    ids=["pypi", "wheel", "pip"],
+)
+def test_a_package_is_the_app(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    changes: dict[str, Any],
+    command: str,
+    manifest: str | None,
+) -> None:
+    recorder = uploaded(home, monkeypatch, name, b"", **changes)
+    assert any(line.endswith(f" {command}") for line in recorder.commands)
+    assert any(line.endswith(" redis") for line in recorder.commands) is bool(
+        changes.get("extra_packages")
+    )
+    path = home / "releases/abc-1"
+    record = json.loads((path / "release.json").read_text())
+    assert record["manifest"] == (manifest or name)
+    assert (path / "public/static/a.css").read_text() == "x"
+    assert (path / "venv/var/corner-instance").is_symlink()
+    assert not (path / "upload").exists()
+
+
+def test_an_archive_becomes_the_code(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as made:
+        for name in ("shop-1/requirements.txt", "shop-1/.git/config"):
+            made.addfile(tarfile.TarInfo(name), io.BytesIO())
+    uploaded(home, monkeypatch, "shop.tar.gz", buffer.getvalue())
+    path = home / "releases/abc-1"
+    assert (path / "code/requirements.txt").exists()
+    assert not (path / "code/.git").exists()
+    assert not (path / "upload").exists()
+
+
+def test_a_bad_archive_is_named_with_the_variable(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(release.ReleaseError, match=r"^flask_app_source: shop\.tar\.gz: "):
+        uploaded(home, monkeypatch, "shop.tar.gz", b"half")
+    assert not (home / "releases/abc-1/release.json").exists()

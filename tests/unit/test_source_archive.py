@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,9 @@ def app(tmp_path: Path) -> Path:
 
 def members(archive: bytes) -> dict[str, tarfile.TarInfo]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        return {member.name: member for member in tar.getmembers()}
+        first, *found = tar.getmembers()
+        assert (first.name, first.isdir()) == (".", True)
+        return {member.name: member for member in found}
 
 
 def git(root: Path, *words: str) -> None:
@@ -83,3 +86,22 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     lookup = source_archive.LookupModule()
     with pytest.raises(AnsibleLookupError, match="nowhere is not a directory"):
         lookup.run([str(tmp_path / "nowhere")])
+
+
+def test_a_file_is_taken_as_it_is_and_named_by_its_content(tmp_path: Path) -> None:
+    lookup = source_archive.LookupModule()
+    path = tmp_path / "shop.zip"
+    revisions = set()
+    for text in ("one", "two", "one"):
+        with zipfile.ZipFile(path, "w") as made:
+            made.writestr(zipfile.ZipInfo("app.py"), text)
+        (found,) = lookup.run([str(path)])
+        assert found["path"] == str(path)
+        revisions.add(found["revision"])
+    assert len(revisions) == 2
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "shop.tar.gz").write_bytes(b"\x1f\x8bno")
+    with pytest.raises(AnsibleLookupError, match=r"shop\.tar\.gz is neither a tar nor a zip"):
+        source_archive.LookupModule().run([str(tmp_path / "shop.tar.gz")])
