@@ -105,6 +105,7 @@ class Generations:
         self.home = home
         self.root = home / "generations"
         self.live_link = home / "live"
+        self.previous_link = home / "previous"
 
     def path(self, number: int) -> Path:
         return self.root / str(number)
@@ -131,6 +132,24 @@ class Generations:
             return 0
         name = os.path.basename(os.readlink(self.live_link))
         return int(name) if name.isdigit() and int(name) in self.numbers() else 0
+
+    def rollback_target(self) -> int:
+        """The generation a rollback goes to, 0 when there is none.
+
+        The one that was live before, else the newest other one; it must have proved itself, and
+        its release must still be there.
+        """
+        live = self.live()
+        good = [
+            number
+            for number in self.numbers()
+            if number != live and self.proved(number) and (self.path(number) / "release").is_dir()
+        ]
+        if self.previous_link.is_symlink():
+            name = os.path.basename(os.readlink(self.previous_link))
+            if name.isdigit() and int(name) in good:
+                return int(name)
+        return max(good, default=0)
 
     def create(
         self, release: Path, group: int, record: dict[str, Any], texts: dict[str, str]
