@@ -40,7 +40,7 @@ def duration(seconds: float) -> str:
     left = int(seconds)
     if left < PARTS[-1][0]:
         return f"{left} s"
-    parts = []
+    parts: list[str] = []
     for length, unit in PARTS:
         count, left = divmod(left, length)
         if count or parts:
