@@ -61,6 +61,15 @@ def apps(play: Any, tmp_path: Path) -> Callable[[], Rows]:
     return ask
 
 
+@pytest.fixture
+def one_away(tmp_path: Path) -> list[str]:
+    """Return the options that add a host to which nobody can get."""
+    more = tmp_path / "hosts.json"
+    away = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    more.write_text(json.dumps({"all": {"hosts": {DOWN: away}}}))
+    return [f"--inventory={more}", "--limit=all"]
+
+
 def wait_until_up(host: Any, unit: str) -> None:
     for _ in range(60):
         if host.run(f"systemctl is-active {unit}").stdout.strip() == "active":
@@ -104,12 +113,8 @@ def test_status_holds_no_secret(host: Any, play: Any) -> None:
     assert host.check_output("cat /srv/shop/secret_key") not in output
 
 
-def test_status_goes_on_when_a_host_is_away(play: Any, tmp_path: Path) -> None:
-    more = tmp_path / "hosts.json"
-    away = {"ansible_host": "127.0.0.1", "ansible_port": 1}
-    more.write_text(json.dumps({"all": {"hosts": {DOWN: away}}}))
-    options = (f"--inventory={more}", "--limit=all")
-    output = play.succeeds(*options, playbook=f"{PLAYBOOKS}/status.yml")
+def test_status_goes_on_when_a_host_is_away(play: Any, one_away: list[str]) -> None:
+    output = play.succeeds(*one_away, playbook=f"{PLAYBOOKS}/status.yml")
     rows = [line.split()[:3] for line in output.splitlines()]
     assert [DOWN, "-", "unreachable"] in rows
     assert ["debian13", "shop", "serving"] in rows
@@ -137,6 +142,7 @@ def test_status_tells_stopped_from_failed_from_hanging(host: Any, apps: Callable
     assert (found["state"], found["workers"], found["uptime"]) == ("stopped", 0, 0)
     assert found["problems"] == ["shop is stopped: systemctl start shop"]
     host.check_output("systemctl start shop")
+    wait_until_up(host, "shop@2.service")
 
     host.check_output("systemctl kill --signal=STOP shop@2.service")
     found = apps()["shop"]
@@ -207,7 +213,15 @@ def test_nothing_goes_without_being_meant(host: Any, play: Any, visitor: Visitor
     assert visitor.about()["generation"] == "2"
 
 
-@pytest.mark.parametrize("home", ["/srv", "/usr/share", "/opt/tools"])
+def test_nothing_goes_while_a_host_is_away(
+    play: Any, one_away: list[str], visitor: Visitor
+) -> None:
+    names = {"flask_app_name": "shop", "confirm": "shop"}
+    assert DOWN in play.fails(*one_away, playbook=f"{PLAYBOOKS}/remove.yml", **names)
+    assert visitor.about()["generation"] == "2"
+
+
+@pytest.mark.parametrize("home", ["/srv", "/opt/tools"])
 def test_home_that_is_no_apps_is_refused(host: Any, play: Any, home: str) -> None:
     host.check_output("mkdir -p /opt/tools/bin")
     playbook = f"{PLAYBOOKS}/remove.yml"

@@ -199,7 +199,7 @@ class App:
                 rf"PartOf={name}\.service",
                 rf"EnvironmentFile=-?{home}/generations/.*",
             ),
-            rf"{name}\.socket": (rf"Description={name}: public socket",),
+            rf"{name}\.socket": (rf"Description={name}: public socket.*",),
             rf"{name}\.service": (rf"Requires={name}\.socket", r"ExecStart=/bin/true"),
         }
         found = []
