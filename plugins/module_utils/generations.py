@@ -20,6 +20,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
 LOG_LINES = 30
 LOG_READ = 500
 SYSTEMCTL_TIMEOUT = 900
+SERVED_FILE = "served"
 
 
 class Systemd:
@@ -45,6 +46,16 @@ class Systemd:
         """Properties of a unit as systemd shows them."""
         done = self._run("systemctl", "show", unit, *(f"--property={name}" for name in names))
         return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+    def later(self, name: str, seconds: int, *units: str) -> None:
+        """Stop units after a time, unless the timer of that name is stopped before."""
+        timer = (f"--unit={name}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s")
+        self._run("systemd-run", "--quiet", "--collect", *timer, "systemctl", "stop", *units)
+
+    def calendar_problem(self, schedule: str) -> str:
+        """What systemd says of an OnCalendar= that it does not understand, else nothing."""
+        done = self._run("systemd-analyze", "calendar", "--", schedule)
+        return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()
 
     def active(self, unit: str) -> bool:
         """True when the unit is up."""
@@ -126,30 +137,36 @@ class Generations:
     def proved(self, number: int) -> bool:
         return (self.path(number) / wsgi.PROVED_FILE).exists()
 
+    def served(self, number: int) -> bool:
+        """Whether it was live at some time."""
+        return (self.path(number) / SERVED_FILE).exists()
+
+    def whole(self, number: int) -> bool:
+        """Whether a generation has served and could serve again."""
+        return self.served(number) and (self.path(number) / "release").is_dir()
+
     def live(self) -> int:
         """Number of the live generation, 0 when there is none."""
-        if not self.live_link.is_symlink():
+        return self._linked(self.live_link)
+
+    def previous(self) -> int:
+        """Number of the generation that was live before, 0 when there is none."""
+        return self._linked(self.previous_link)
+
+    def _linked(self, link: Path) -> int:
+        if not link.is_symlink():
             return 0
-        name = os.path.basename(os.readlink(self.live_link))
+        name = os.path.basename(os.readlink(link))
         return int(name) if name.isdigit() and int(name) in self.numbers() else 0
 
     def rollback_target(self) -> int:
         """The generation a rollback goes to, 0 when there is none.
 
-        The one that was live before, else the newest other one; it must have proved itself, and
-        its release must still be there.
+        The one that was live before, else the newest other one that has served.
         """
-        live = self.live()
-        good = [
-            number
-            for number in self.numbers()
-            if number != live and self.proved(number) and (self.path(number) / "release").is_dir()
-        ]
-        if self.previous_link.is_symlink():
-            name = os.path.basename(os.readlink(self.previous_link))
-            if name.isdigit() and int(name) in good:
-                return int(name)
-        return max(good, default=0)
+        live, previous = self.live(), self.previous()
+        good = [number for number in self.numbers() if number != live and self.whole(number)]
+        return previous if previous in good else max(good, default=0)
 
     def create(
         self, release: Path, group: int, record: dict[str, Any], texts: dict[str, str]
@@ -180,8 +197,9 @@ class Generations:
         return number
 
     def prove(self, number: int) -> None:
-        marker = self.path(number) / wsgi.PROVED_FILE
-        marker.touch(mode=0o644)
+        """From now on it starts without being asked for its health, and can be gone back to."""
+        for name in (wsgi.PROVED_FILE, SERVED_FILE):
+            (self.path(number) / name).touch(mode=0o644)
 
     def doubt(self, number: int) -> None:
         """Let a generation prove itself again before it serves."""
@@ -189,10 +207,17 @@ class Generations:
 
     def make_live(self, number: int) -> None:
         """The commit point: one rename."""
-        draft = self.home / ".live.draft"
+        self._link(self.live_link, number)
+
+    def remember(self, number: int) -> None:
+        """The generation that a rollback goes back to."""
+        self._link(self.previous_link, number)
+
+    def _link(self, link: Path, number: int) -> None:
+        draft = link.with_name(f".{link.name}.draft")
         draft.unlink(missing_ok=True)
         draft.symlink_to(f"generations/{number}")
-        draft.rename(self.live_link)
+        draft.rename(link)
 
     def remove(self, number: int) -> None:
         shutil.rmtree(self.path(number), ignore_errors=True)

@@ -109,6 +109,24 @@ options:
       - When empty, a directory C(static) of the code or of its packages is published as C(/static).
     type: dict
     default: {}
+  lock:
+    description:
+      - The deploy lock of the run, taken before anything is changed and let go of when the build
+        fails. The module switch lets go of it in the end. Without it none is needed.
+    type: dict
+    suboptions:
+      run:
+        description: Something that no other run has.
+        type: str
+        required: true
+      who:
+        description: Who runs it, for people.
+        type: str
+        required: true
+      minutes:
+        description: How long the lock of a run counts that was killed, 0 to take it over.
+        type: int
+        default: 10
   keep:
     description: Complete releases to keep; what a generation runs is always kept.
     type: int
@@ -177,6 +195,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
+    LOCK_OPTIONS,
+    DeployLock,
+    LockedError,
+)
 
 MARKER = "release.json"
 #: Lines of a failed command in the error: one screen.
@@ -775,13 +798,17 @@ def main() -> None:
             "build_environment": {"type": "str", "default": "", "no_log": True},
             "shared_paths": {"type": "list", "elements": "str", "default": ["instance"]},
             "static": {"type": "dict", "default": {}},
+            "lock": {"type": "dict", "options": LOCK_OPTIONS},
             "keep": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
     )
+    name, lock = module.params["name"], module.params["lock"]
     try:
         releases = Releases(module.params, check_mode=module.check_mode)
-        with nullcontext() if module.check_mode else only_one(module.params["name"]):
+        with nullcontext() if module.check_mode else only_one(name):
+            if lock and not module.check_mode:
+                DeployLock(name).take(**lock)
             if module.params["state"] == "prepared":
                 releases.prepare()
             elif not module.check_mode:
@@ -789,7 +816,11 @@ def main() -> None:
             complete = releases.complete(releases.release)
             if complete:
                 releases.select()
+    except LockedError as error:
+        module.fail_json(msg=str(error))
     except ReleaseError as error:
+        if lock and not module.check_mode:
+            DeployLock(name).free(lock["run"])
         module.fail_json(msg=f"The release was not built. {error}")
     module.exit_json(
         changed=releases.changed,

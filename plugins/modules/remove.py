@@ -39,6 +39,10 @@ options:
         sure to own the files again.
     type: bool
     default: false
+  lock_minutes:
+    description: How long the deploy lock of a run counts that was killed, 0 to go on at once.
+    type: int
+    default: 10
 """
 
 EXAMPLES = r"""
@@ -64,6 +68,7 @@ import grp
 import os
 import pwd
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -73,6 +78,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import Systemd, private
+from ansible_collections.flaskops.stack.plugins.module_utils.lock import DeployLock, LockedError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 #: What stays when the app's data is kept.
@@ -87,6 +93,8 @@ NO_HOME = re.compile(
 #: Users below are the system's, login.defs(5) UID_MIN.
 FIRST_PERSON = 1000
 LOCKS = ("switch", "build")
+#: What else a deploy leaves in /run.
+NOTES = ("lease", "deploy")
 
 
 class RemoveError(Exception):
@@ -194,10 +202,10 @@ class App:
         says: dict[str, tuple[str, ...]] = {
             rf"{name}@\d+\.service": (rf"EnvironmentFile=-?{home}/generations/%i/env",),
             rf"{name}@\d+\.socket": (rf"ListenStream=/run/{name}/probe-\d+\.sock",),
-            # A process or a job beside the server.
-            rf"{name}-[a-z0-9-]+(@\d+)?\.service": (
+            # A process or a timed command beside the server.
+            rf"{name}\.[a-z0-9-]+@\d+\.service": (
                 rf"PartOf={name}\.service",
-                rf"EnvironmentFile=-?{home}/generations/.*",
+                rf"EnvironmentFile=-?{home}/generations/%i/env",
             ),
             rf"{name}\.socket": (rf"Description={name}: public socket.*",),
             rf"{name}\.service": (rf"Requires={name}\.socket", r"ExecStart=/bin/true"),
@@ -210,13 +218,13 @@ class App:
                     text = path.read_text("utf-8", errors="replace")
                     if all(re.search(f"^{line}$", text, re.MULTILINE) for line in lines):
                         found.append(path.name)
-        timers = {f"{unit[: -len('.service')]}.timer" for unit in found if "-" in unit}
+        timers = {f"{unit[: -len('.service')]}.timer" for unit in found}
         return [path.name for path in files if path.name in timers] + found
 
     def _around(self, units: list[str]) -> list[Path]:
         """Links that enable units, and what an administrator has added to them."""
         folder = self.systemd.units
-        own = re.compile(rf"{re.escape(self.name)}@\d+\.(service|socket)")
+        own = re.compile(rf"{re.escape(self.name)}(\.[a-z0-9-]+)?@\d+\.(service|socket|timer)")
         inside = folder / f"{self.name}.service.wants"
         links = [
             path
@@ -231,7 +239,7 @@ class App:
 
     def _run_files(self, units: list[str] | None) -> list[Path]:
         """Locks, and the directory of the sockets when nothing of another program is in it."""
-        found = [self.run / f"flaskops-{self.name}.{lock}" for lock in LOCKS]
+        found = [self.run / f"flaskops-{self.name}.{kind}" for kind in LOCKS + NOTES]
         sockets = self.run / self.name
         if units is not None and sockets.is_dir() and not sockets.is_symlink():
             ours = [rf"{re.escape(str(sockets))}/(http|probe-\d+)\.sock"]
@@ -282,6 +290,8 @@ class App:
         for some in (first, [unit for unit in units if unit not in first]):
             if some:
                 self._must("stop", *some)
+        # A transient timer, which would stop what is not there any more.
+        self.systemd.call("stop", f"flaskops-{self.name}-lease.timer")
         for unit in units:
             self.systemd.call("reset-failed", unit)
 
@@ -319,8 +329,9 @@ def discard(path: Path) -> None:
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
-    """No switch and no build of the app meanwhile."""
+def alone(name: str, minutes: int) -> Iterator[None]:
+    """No deploy, switch or build of the app meanwhile; RemoveError or LockedError when one is."""
+    deploy, run = DeployLock(name), secrets.token_hex(8)
     with ExitStack() as stack:
         for lock in LOCKS:
             path = f"/run/flaskops-{name}.{lock}"
@@ -329,6 +340,8 @@ def alone(name: str) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise RemoveError(f"a {lock} of {name} is under way ({path} is locked)") from None
+        deploy.take(run, "a removal", minutes)
+        stack.callback(deploy.free, run)
         yield
 
 
@@ -340,6 +353,7 @@ def main() -> None:
             "home": {"type": "path", "required": True},
             "user": {"type": "str", "required": True},
             "keep_data": {"type": "bool", "default": False},
+            "lock_minutes": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
     )
@@ -360,10 +374,10 @@ def main() -> None:
         plan = app.plan()
         told = app.told(plan)
         idle = module.check_mode or not plan
-        with nullcontext() if idle else alone(params["name"]):
+        with nullcontext() if idle else alone(params["name"], params["lock_minutes"]):
             if not idle:
                 app.remove(app.plan())  # the locks are files of the app too
-    except RemoveError as error:
+    except (RemoveError, LockedError) as error:
         module.fail_json(msg=f"{params['name']} was not removed. {error}")
     text = "".join(f"-{line}\n" for line in told)
     module.exit_json(changed=bool(plan), removed=told, diff={"prepared": text})

@@ -258,6 +258,8 @@ class App:
                 f"{self.name} has generation {one} too, {running[one]}: a switch is under way, or "
                 "did not end and the next deploy retires it"
             )
+        if up:
+            self.problems += self.parts()
         free = self.disk_free()
         if free < LITTLE_DISK:
             self.problems.append(
@@ -332,6 +334,13 @@ class App:
                 f"systemctl restart {self.name}"
             )
         return release, ""
+
+    def parts(self) -> Iterator[str]:
+        """Which background processes and timed commands of the live generation have failed."""
+        for path in sorted(self.systemd.units.glob(f"{self.name}.*@{self.live}.service")):
+            shown = self.systemd.properties(path.name, "ActiveState", "SubState")
+            if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
+                yield f"{path.stem} of {self.name} is failed: journalctl -u {path.stem}"
 
     def release(self, generation: int) -> dict[str, str]:
         """Release, revision and source of a generation; what is not known is empty."""

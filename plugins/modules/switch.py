@@ -23,7 +23,47 @@ description:
   - When a generation with the same content is live and running, nothing changes.
 version_added: 0.1.0
 author: The flaskops.stack authors
+  - Over several hosts a switch has two phases, so that it happens on all of them or on none.
+    O(phase=start) on every host, then O(phase=finish), or O(phase=withdraw) when one has failed.
+    These two need O(name) and O(home) only. A generation that was started and is neither finished
+    nor withdrawn is stopped after O(lease).
+  - A generation that has served can be gone back to with O(rollback), exactly as it ran.
 options:
+  phase:
+    description:
+      - V(whole) does everything, V(start) leaves the new generation running beside the live one,
+        V(finish) makes that one live and retires the old one, V(withdraw) stops it again.
+    type: str
+    choices: [whole, start, finish, withdraw]
+    default: whole
+  lease:
+    description: Seconds after which a generation that was only started is stopped.
+    type: int
+    default: 900
+  rollback:
+    description:
+      - V(previous), or the release, or the beginning of its name, to go back to. It must have
+        served before. What it ran with comes from its generation, not from the other options.
+    type: str
+    default: ''
+  lock:
+    description:
+      - The deploy lock of the run, taken before anything is changed, let go of when the switch is
+        over. Without it none is needed.
+    type: dict
+    suboptions:
+      run:
+        description: Something that no other run has.
+        type: str
+        required: true
+      who:
+        description: Who runs it, for people.
+        type: str
+        required: true
+      minutes:
+        description: How long the lock of a run counts that was killed, 0 to take it over.
+        type: int
+        default: 10
   name:
     description:
       - Name of the app; its units are C(<name>.socket), C(<name>.service), C(<name>@<n>.service).
@@ -36,7 +76,6 @@ options:
   release:
     description: Directory of the release to run, or a link to it.
     type: path
-    required: true
   environment_file:
     description:
       - File on the host in systemd's C(EnvironmentFile) format that is copied into the generation.
@@ -47,7 +86,6 @@ options:
       - User that the app runs as; the primary group may read the generation, its environment
         included.
     type: str
-    required: true
   files:
     description: Name and text of the files of the generation, such as the server's configuration.
     type: dict
@@ -65,15 +103,12 @@ options:
   socket_unit:
     description: Text of C(<name>.socket), the public socket.
     type: str
-    required: true
   service_unit:
     description: Text of C(<name>.service), the handle people start and stop.
     type: str
-    required: true
   generation_unit:
     description: Text of C(<name>@<n>.service); C(%i) is the number of the generation.
     type: str
-    required: true
   health:
     description: What the new generation has to answer.
     type: dict
@@ -109,6 +144,53 @@ options:
         description: How often the new generation is asked over HTTP.
         type: int
         default: 3
+  processes:
+    description:
+      - Background processes of the release, such as workers of a queue. They run as the server
+        does, in C(<name>.<process>@<n>.service). New ones start with the generation, old ones get
+        SIGTERM when it is retired and finish their work.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the process.
+        type: str
+        required: true
+      command:
+        description: Command line, for a shell, in the code of the release.
+        type: str
+        required: true
+      count:
+        description: How many of them run.
+        type: int
+        default: 1
+      stop_timeout:
+        description: Seconds that it has to finish its work.
+        type: int
+        default: 300
+  timers:
+    description: Commands of the release that run at times, in C(<name>.<timer>@<n>.timer).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the timer.
+        type: str
+        required: true
+      command:
+        description: Command line, for a shell, in the code of the release.
+        type: str
+        required: true
+      schedule:
+        description: When, as systemd's C(OnCalendar) has it.
+        type: str
+        required: true
+      timeout:
+        description: Seconds that the command has.
+        type: int
+        default: 3600
   keep:
     description: Generations kept on the disk, the live one and its predecessor always among them.
     type: int
@@ -118,6 +200,12 @@ requirements:
 """
 
 EXAMPLES = r"""
+- name: Go back to what was live before
+  flaskops.stack.switch:
+    name: shop
+    home: /srv/shop
+    rollback: previous
+
 - name: Switch to the release that was built last
   flaskops.stack.switch:
     name: shop
@@ -136,8 +224,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+pending:
+  description: The generation was started and is to be finished or withdrawn.
+  returned: success
+  type: bool
 generation:
-  description: Number of the live generation.
+  description: Number of the live generation, or of the one that was started.
   returned: success
   type: int
   sample: 7
@@ -171,12 +263,12 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import parts, wsgi
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
     Systemd,
@@ -184,8 +276,19 @@ from ansible_collections.flaskops.stack.plugins.module_utils.generations import 
     private,
     probe_path,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
+    LOCK_OPTIONS,
+    RUN,
+    DeployLock,
+    LockedError,
+)
 
 WRAPPER = "flaskops_wsgi.py"
+#: Seconds that a background process must stay up.
+SETTLE = 1.0
+PREVIOUS = "previous"
+#: Without one of these there is nothing to switch to but an earlier generation.
+NEEDED = ("release", "user", "socket_unit", "service_unit", "generation_unit")
 
 
 class SwitchError(Exception):
@@ -211,10 +314,16 @@ class Wanted:
     proxy_hops: int
     health: dict[str, Any]
     keep: int
+    parts: dict[str, str] = field(default_factory=dict)
+    lease: int = 900
+    recorded: str = ""
+    run_folder: Path = RUN
 
     @property
     def digest(self) -> str:
         """What makes one generation differ from another: any of it means a switch."""
+        if self.recorded:
+            return self.recorded
         content = [
             str(self.release),
             self.environment,
@@ -224,6 +333,7 @@ class Wanted:
             self.proxy_hops,
             self.health,
             inspect.getsource(wsgi),
+            self.parts,
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -238,6 +348,7 @@ class Switch:
         self.generations = Generations(wanted.home)
         self.actions: list[str] = []
         self.was_open = False
+        self.run_folder = wanted.run_folder
 
     # units ---------------------------------------------------------------------------------------
 
@@ -273,12 +384,29 @@ class Switch:
 
     def _enable(self, number: int) -> None:
         self._wants.mkdir(mode=0o755, exist_ok=True)
-        link = self._wants / self._service(number)
-        if not link.is_symlink():
-            link.symlink_to(self.systemd.units / self._service(number))
+        for unit in (self._service(number), *self._processes(number), *self._timers(number)):
+            link = self._wants / unit
+            if not link.is_symlink():
+                link.symlink_to(self.systemd.units / unit)
 
     def _disable(self, number: int) -> None:
-        (self._wants / self._service(number)).unlink(missing_ok=True)
+        for unit in (self._service(number), *self._parts(number)):
+            (self._wants / unit).unlink(missing_ok=True)
+
+    def _parts(self, number: int) -> list[str]:
+        """Units of processes and timers of a generation, as they are on the disk."""
+        name = self.wanted.name
+        found = [*self.systemd.units.glob(f"{name}.*@{number}.service")]
+        found += self.systemd.units.glob(f"{name}.*@{number}.timer")
+        return sorted(path.name for path in found)
+
+    def _timers(self, number: int) -> list[str]:
+        return [unit for unit in self._parts(number) if unit.endswith(".timer")]
+
+    def _processes(self, number: int) -> list[str]:
+        """What runs all the time: a timer's command is no process."""
+        jobs = {unit.replace(".timer", ".service") for unit in self._timers(number)}
+        return [unit for unit in self._parts(number) if unit not in jobs | {*self._timers(number)}]
 
     def _write_unit(self, name: str, text: str) -> bool:
         path = self.systemd.units / name
@@ -292,8 +420,11 @@ class Switch:
 
     # the switch ----------------------------------------------------------------------------------
 
-    def run(self) -> dict[str, Any]:
-        """Make the wanted generation live; returns what happened, raises SwitchError."""
+    def run(self, phase: str = "whole") -> dict[str, Any]:
+        """Make the wanted generation live; returns what happened, raises SwitchError.
+
+        In the phase ``start`` the new one is left running beside the live one.
+        """
         self._refuse_foreign_units()
         generations = self.generations
         live = generations.live()
@@ -303,7 +434,7 @@ class Switch:
         shared = self._shared_units()
         stale = {name: text for name, text in shared.items() if self._read_unit(name) != text}
         same = live > 0 and generations.record(live)["digest"] == self.wanted.digest
-        up = same and running.get(live) == "active" and self._handle_up()
+        up = same and running.get(live) == "active" and self._handle_up() and self._parts_up(live)
         settled = up and not strangers and not stale and self._enabled() == [live]
         if settled:
             return self._result(live, live)
@@ -320,18 +451,84 @@ class Switch:
         target = live if same else known or self._create()
         if known:
             generations.doubt(known)
+        if phase == "start":
+            self._take_lease(target)
         try:
             self._start(target)
         except SwitchError:
             self._withdraw(target, live, forget=not known)
             if moved and live != target:  # to move the socket, the live one had to stop
                 self.systemd.call("start", f"{self.wanted.name}.service")
+            if phase == "start":
+                self._end_lease()
             raise
+        if phase == "start" and target != live:
+            return self._result(target, live, pending=True)
+        return self._go_live(target, live)
+
+    def finish(self) -> dict[str, Any]:
+        """Make the generation live that was started; SwitchError when it runs no more."""
+        self.was_open = True
+        live, number = self.generations.live(), self._lease().get("generation", 0)
+        if self.systemd.instances(self.wanted.name).get(number) != "active":
+            raise SwitchError(f"The generation of {self.wanted.name} that was started runs no more")
+        return self._go_live(number, live)
+
+    def withdraw(self) -> dict[str, Any]:
+        """Stop what was started and is not live, and bring back what was there before."""
+        live, lease = self.generations.live(), self._lease()
+        self.was_open = bool(lease.get("was_open", True))
+        for number in sorted(self.systemd.instances(self.wanted.name)):
+            if number != live:
+                self._withdraw(number, live, forget=not self.generations.served(number))
+                self.actions.append(f"generation {number} withdrawn")
+        if live and self.was_open and not self.systemd.active(self._service(live)):
+            self._must("start", f"{self.wanted.name}.service")
+        self._end_lease()
+        return self._result(live, live)
+
+    def _go_live(self, target: int, live: int) -> dict[str, Any]:
         self._commit(target)
+        if self._lease_file.exists():
+            self._end_lease()
         if live and live != target:
             self._retire([live])
-        self._prune(target, live if live != target else 0)
+        self._prune(target)
         return self._result(target, live)
+
+    # between start and finish --------------------------------------------------------------------
+
+    @property
+    def _lease_file(self) -> Path:
+        return self.run_folder / f"flaskops-{self.wanted.name}.lease"
+
+    def _lease(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self._lease_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        return found
+
+    def _take_lease(self, number: int) -> None:
+        """Whatever becomes of this run, the new generation does not stay beside the live one."""
+        noted = {"generation": number, "was_open": self.was_open}
+        with open(self._lease_file, "w", encoding="utf-8", opener=private) as file:
+            json.dump(noted, file)
+        self._stop_lease_timer()
+        if number != self.generations.live():
+            unit = self._service(number)
+            self.systemd.later(self._lease_unit, self.wanted.lease, unit, self._probe(number))
+
+    def _end_lease(self) -> None:
+        self._stop_lease_timer()
+        self._lease_file.unlink(missing_ok=True)
+
+    @property
+    def _lease_unit(self) -> str:
+        return f"flaskops-{self.wanted.name}-lease"
+
+    def _stop_lease_timer(self) -> None:
+        self.systemd.call("stop", f"{self._lease_unit}.timer")
 
     def _shared_units(self) -> dict[str, str]:
         name = self.wanted.name
@@ -347,6 +544,10 @@ class Switch:
     def _handle_up(self) -> bool:
         name = self.wanted.name
         return self.systemd.active(f"{name}.socket") and self.systemd.active(f"{name}.service")
+
+    def _parts_up(self, number: int) -> bool:
+        units = [*self._processes(number), *self._timers(number)]
+        return all(self.systemd.active(unit) for unit in units)
 
     def _refuse_foreign_units(self) -> None:
         """An app named like a service of the system would take its place."""
@@ -381,7 +582,7 @@ class Switch:
     def _known_good(self) -> int:
         """A kept generation of exactly this content that has served before."""
         for number in reversed(self.generations.numbers()):
-            known = self.generations.proved(number)
+            known = self.generations.served(number)
             if known and self.generations.record(number)["digest"] == self.wanted.digest:
                 return number
         return 0
@@ -403,6 +604,8 @@ class Switch:
         service = self._service(number)
         self._write_unit(service, self.wanted.units["generation"])
         self._write_unit(self._probe(number), self._probe_unit(number))
+        for unit, text in self.wanted.parts.items():
+            self._write_unit(unit.replace("@.", f"@{number}."), text)
         self._must("daemon-reload")
         self.systemd.call("reset-failed", service)
         since = time.time()
@@ -415,6 +618,24 @@ class Switch:
             )
         self.actions.append(f"generation {number} started")
         self._ask(number, since)
+        self._start_processes(number)
+
+    def _start_processes(self, number: int) -> None:
+        """Start background processes; SwitchError for one that does not stay up."""
+        units = self._processes(number)
+        for unit in units:
+            since = time.time()
+            self.systemd.call("reset-failed", unit)
+            problem = self.systemd.call("start", unit)
+            if problem:
+                raise SwitchError(f"{unit} did not start", self.systemd.log(unit, since))
+        if units:
+            since = time.time()
+            time.sleep(SETTLE)
+        for unit in units:
+            told = self.systemd.properties(unit, "ActiveState", "NRestarts")
+            if told.get("ActiveState") != "active" or told.get("NRestarts") not in ("0", None):
+                raise SwitchError(f"{unit} ended at once", self.systemd.log(unit, since - SETTLE))
 
     def _ask(self, number: int, since: float) -> None:
         """Over HTTP, on the generation's own socket: as often as wanted, each time its release."""
@@ -449,7 +670,10 @@ class Switch:
         """From here on, this generation is the one that comes back after a reboot."""
         self.generations.prove(number)
         self._enable(number)
-        if self.generations.live() != number:
+        live = self.generations.live()
+        if live != number:
+            if live:
+                self.generations.remember(live)
             self.generations.make_live(number)
             self.actions.append(f"generation {number} live")
         for other in self._enabled():
@@ -457,18 +681,33 @@ class Switch:
                 self._disable(other)
         self._must("daemon-reload")
         self._must("start", f"{self.wanted.name}.socket", f"{self.wanted.name}.service")
+        timers = self._timers(number)
+        if timers:
+            self._must("start", *timers)
 
     def _retire(self, numbers: list[int]) -> None:
         for number in numbers:
             self._disable(number)
+            self._stop_parts(number)
             self._must("stop", self._service(number), self._probe(number))
             self.systemd.call("reset-failed", self._service(number))
             self.actions.append(f"generation {number} retired")
+
+    def _stop_parts(self, number: int) -> None:
+        """Timers at once; processes may take their time to finish their work."""
+        timers, processes = self._timers(number), self._processes(number)
+        if timers:
+            self.systemd.call("stop", *timers)
+        if processes:
+            self.systemd.call("stop", "--no-block", *processes)
 
     def _withdraw(self, number: int, live: int, *, forget: bool) -> None:
         """After a failure: as if the new generation had never been."""
         if number == live:
             return
+        parts = self._parts(number)
+        if parts:
+            self.systemd.call("stop", *parts)
         self.systemd.call("stop", self._service(number), self._probe(number))
         self.systemd.call("reset-failed", self._service(number))
         if forget:
@@ -480,14 +719,15 @@ class Switch:
 
     def _forget(self, number: int) -> None:
         self._disable(number)
-        for unit in (self._service(number), self._probe(number)):
+        for unit in (self._service(number), self._probe(number), *self._parts(number)):
             (self.systemd.units / unit).unlink(missing_ok=True)
         self.generations.remove(number)
 
-    def _prune(self, live: int, previous: int) -> None:
+    def _prune(self, live: int) -> None:
         """Keep the newest generations, and always the live one and its predecessor."""
+        previous = self.generations.previous()
         others = [n for n in self.generations.numbers() if n not in (live, previous)]
-        others.sort(key=lambda n: (self.generations.proved(n), n))  # what never served goes first
+        others.sort(key=lambda n: (self.generations.served(n), n))  # what never served goes first
         room = max(self.wanted.keep - len({live, previous} - {0}), 0)
         surplus = others[: max(len(others) - room, 0)]
         for number in surplus:
@@ -500,10 +740,11 @@ class Switch:
         if problem:
             raise SwitchError(f"systemctl {verb} {' '.join(units)}: {problem}".strip())
 
-    def _result(self, number: int, before: int) -> dict[str, Any]:
+    def _result(self, number: int, before: int, *, pending: bool = False) -> dict[str, Any]:
         release = self.generations.record(number)["release"] if number else ""
         return {
             "changed": bool(self.actions),
+            "pending": pending,
             "generation": number,
             "previous": before,
             "release": release,
@@ -565,6 +806,9 @@ def parse_names(text: str) -> dict[str, str]:
 
 def read_wanted(params: dict[str, Any]) -> Wanted:
     """The module's parameters as one value, with what they name on the host read in."""
+    missing = [name for name in NEEDED if not params[name]]
+    if missing:
+        raise SwitchError(f"missing: {', '.join(missing)}; only a rollback goes without")
     source = params["environment_file"]
     environment = ""
     if source and os.path.isfile(source):
@@ -585,7 +829,66 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
         proxy_hops=params["proxy_hops"],
         health=params["health"],
         keep=params["keep"],
+        parts=parts.units(
+            params["name"], params["generation_unit"], params["processes"], params["timers"]
+        ),
+        lease=params["lease"],
     )
+
+
+def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
+    """An earlier generation as it ran; SwitchError when there is none to go back to."""
+    name, generations = params["name"], Generations(Path(params["home"]))
+    number = earlier(generations, params["rollback"])
+    record, folder = generations.record(number), generations.path(number)
+
+    def unit(part: str) -> str:
+        path = systemd.units / part
+        if not path.is_file():
+            raise SwitchError(f"{path} is missing: run site.yml instead")
+        return path.read_text(encoding="utf-8")
+
+    texts = {
+        path.name.replace(f"@{number}.", "@."): path.read_text(encoding="utf-8")
+        for kind in ("service", "timer")
+        for path in systemd.units.glob(f"{name}.*@{number}.{kind}")
+    }
+    return Wanted(
+        name=name,
+        home=generations.home,
+        release=Path(os.path.realpath(folder / "release")),
+        environment=(folder / "env").read_text(encoding="utf-8"),
+        user="",
+        files={},
+        units={
+            "socket": unit(f"{name}.socket"),
+            "service": unit(f"{name}.service"),
+            "generation": unit(f"{name}@{number}.service"),
+        },
+        entrypoint=record["entrypoint"],
+        proxy_hops=record["proxy_hops"],
+        health=record["health"],
+        keep=params["keep"],
+        parts=texts,
+        lease=params["lease"],
+        recorded=record["digest"],
+    )
+
+
+def earlier(generations: Generations, wish: str) -> int:
+    """The generation that a rollback means: it has served, it is whole, and it is not live."""
+    live = generations.live()
+    good = [n for n in reversed(generations.numbers()) if n != live and generations.whole(n)]
+    if wish == PREVIOUS:
+        previous = generations.previous()
+        found = [previous] if previous in good else good
+    else:
+        found = [n for n in good if generations.record(n)["release"].startswith(wish)]
+    if not found:
+        releases = list(dict.fromkeys(generations.record(n)["release"] for n in good))
+        there = f"there are {', '.join(releases)}" if releases else "there is none"
+        raise SwitchError(f"rollback: found {wish!r}; of releases that have served, {there}")
+    return found[0]
 
 
 def main() -> None:
@@ -601,37 +904,108 @@ def main() -> None:
     }
     module = AnsibleModule(
         argument_spec={
+            "phase": {
+                "type": "str",
+                "choices": ["whole", "start", "finish", "withdraw"],
+                "default": "whole",
+            },
+            "lease": {"type": "int", "default": 900},
+            "rollback": {"type": "str", "default": ""},
+            "lock": {"type": "dict", "options": LOCK_OPTIONS},
             "name": {"type": "str", "required": True},
             "home": {"type": "path", "required": True},
-            "release": {"type": "path", "required": True},
+            "release": {"type": "path"},
             "environment_file": {"type": "path"},
-            "user": {"type": "str", "required": True},
+            "user": {"type": "str"},
             "files": {"type": "dict", "default": {}},
             "entrypoint": {"type": "str", "default": ""},
             "proxy_hops": {"type": "int", "default": 0},
-            "socket_unit": {"type": "str", "required": True},
-            "service_unit": {"type": "str", "required": True},
-            "generation_unit": {"type": "str", "required": True},
+            "socket_unit": {"type": "str"},
+            "service_unit": {"type": "str"},
+            "generation_unit": {"type": "str"},
             "health": {"type": "dict", "default": {}, "options": health, "apply_defaults": True},
+            "processes": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "command": {"type": "str", "required": True},
+                    "count": {"type": "int", "default": 1},
+                    "stop_timeout": {"type": "int", "default": 300},
+                },
+            },
+            "timers": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "command": {"type": "str", "required": True},
+                    "schedule": {"type": "str", "required": True},
+                    "timeout": {"type": "int", "default": 3600},
+                },
+            },
             "keep": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
     )
-    wanted = read_wanted(module.params)
-    generations = Generations(wanted.home)
-    if not module.check_mode and not wanted.release.is_dir():
-        module.fail_json(msg=f"release: {wanted.release} is not a directory on this host")
-    diff = {"prepared": differences(generations.live(), generations, wanted)}
-    systemd = Systemd()
-    switch = Switch(wanted, systemd, check_mode=module.check_mode)
+    name, phase, systemd = module.params["name"], module.params["phase"], Systemd()
+    generations = Generations(Path(module.params["home"]))
+    actions: list[str] = []
+    result: dict[str, Any] = {}
     try:
-        with nullcontext() if module.check_mode else only_one(wanted.name):
-            result = switch.run()
+        with nullcontext() if module.check_mode else only_one(name):
+            lock = module.params["lock"]
+            try:
+                if lock and phase in ("whole", "start") and not module.check_mode:
+                    DeployLock(name).take(**lock)
+                wanted = wanted_in(module.params, systemd, check_mode=module.check_mode)
+                diff = {"prepared": differences(generations.live(), generations, wanted)}
+                switch = Switch(wanted, systemd, check_mode=module.check_mode)
+                actions = switch.actions
+                ways = {"finish": switch.finish, "withdraw": switch.withdraw}
+                result = ways[phase]() if phase in ways else switch.run(phase)
+            finally:
+                over = phase != "start" or (result and not result["pending"])
+                if over and lock and not module.check_mode:
+                    DeployLock(name).free(lock["run"])
+    except (LockedError, parts.PartError) as error:
+        module.fail_json(msg=str(error), actions=actions)
     except SwitchError as error:
-        after = aftermath(generations, systemd, wanted.name)
+        after = aftermath(generations, systemd, name)
         text = "\n".join([f"{error}. {after}", *(f"  | {line}" for line in error.log)])
-        module.fail_json(msg=text, actions=switch.actions)
-    module.exit_json(**result, diff=diff if result["changed"] else {"prepared": ""})
+        module.fail_json(msg=text, actions=actions)
+    shown = result["changed"] and phase in ("whole", "start")
+    module.exit_json(**result, diff=diff if shown else {"prepared": ""})
+
+
+def wanted_in(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> Wanted:
+    """What the parameters ask for; SwitchError when that cannot be had on this host."""
+    if params["phase"] in ("finish", "withdraw"):  # whatever was started
+        return Wanted(
+            name=params["name"],
+            home=Path(params["home"]),
+            release=Path("none"),
+            environment="",
+            user="",
+            files={},
+            units={},
+            entrypoint="",
+            proxy_hops=0,
+            health={},
+            keep=params["keep"],
+        )
+    if params["rollback"]:  # as it ran
+        return recorded(params, systemd)
+    wanted = read_wanted(params)
+    for timer in params["timers"]:
+        problem = systemd.calendar_problem(timer["schedule"])
+        if problem:
+            raise SwitchError(f"schedule of timer {timer['name']}: {problem}")
+    if not check_mode and not wanted.release.is_dir():
+        raise SwitchError(f"release: {wanted.release} is not a directory on this host")
+    return wanted
 
 
 @contextmanager

@@ -119,6 +119,7 @@ def test_sockets_stop_first_and_units_go_before_files(host: Host) -> None:
         "stop shop@1.socket shop.socket",
         "stop shop@1.service shop.service",
     ]
+    assert "stop flaskops-shop-lease.timer" in host.systemd.calls
     assert host.systemd.calls[-1] == "daemon-reload"
 
 
@@ -131,15 +132,19 @@ def test_what_does_not_stop_is_not_removed(host: Host) -> None:
 
 
 def test_processes_and_timers_of_the_app_go_too(host: Host) -> None:
-    environment = host.srv / "shop/generations/1/env"
-    says = f"[Unit]\nPartOf=shop.service\n[Service]\nEnvironmentFile={environment}\n"
-    for unit in ("shop-worker@1.service", "shop-clean.service"):
-        (host.units / unit).write_text(says)
-    (host.units / "shop-clean.timer").write_text("[Timer]\nOnCalendar=daily\n")
-    (host.units / "shop-api-clean.timer").write_text("[Timer]\nOnCalendar=daily\n")
-    units = host.app().plan().units
-    assert {"shop-worker@1.service", "shop-clean.service", "shop-clean.timer"} < set(units)
+    for app in ("shop", "shop-api"):
+        environment = host.srv / app / "generations/%i/env"
+        says = f"[Unit]\nPartOf={app}.service\n[Service]\nEnvironmentFile={environment}\n"
+        for unit in ("worker-1@1.service", "clean@1.service"):
+            (host.units / f"{app}.{unit}").write_text(says)
+        (host.units / f"{app}.clean@1.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (host.units / "shop.service.wants/shop.clean@1.timer").symlink_to("/gone")
+    plan = host.app().plan()
+    units = plan.units
+    parts = {"shop.worker-1@1.service", "shop.clean@1.service", "shop.clean@1.timer"}
+    assert parts < set(units)
     assert not [unit for unit in units if "api" in unit or "backup" in unit]
+    assert host.units / "shop.service.wants/shop.clean@1.timer" in plan.around
     assert units[-1] == "shop.service"
 
 

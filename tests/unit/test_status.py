@@ -41,7 +41,7 @@ class FakeSystemd(generations.Systemd):
         return {
             int(unit.partition("@")[2].removesuffix(".service")): state
             for unit, state in shown.items()
-            if unit.startswith(f"{name}@") and state != "inactive"
+            if unit.startswith(f"{name}@") and unit.endswith(".service") and state != "inactive"
         }
 
 
@@ -57,7 +57,7 @@ class Host:
         self.systemd = FakeSystemd(self.units)
         self.answer: Any = (200, b"ok", {wsgi.RELEASE_HEADER: "r2-b"})
 
-    def generation(self, number: int, release: str, *, proved: bool = True) -> None:
+    def generation(self, number: int, release: str, *, served: bool = True) -> None:
         built = self.home / "releases" / release
         site = built / "venv/lib/python3.13/site-packages/gunicorn-27.0.1.dist-info"
         site.mkdir(parents=True, exist_ok=True)
@@ -70,8 +70,8 @@ class Host:
         (folder / "gunicorn.conf.py").write_text("")
         (folder / "env").write_text('SECRET_KEY="hush"\n')
         (folder / "release").symlink_to(built)
-        if proved:
-            (folder / wsgi.PROVED_FILE).touch()
+        if served:
+            (folder / generations.SERVED_FILE).touch()
 
     def live(self, number: int) -> None:
         generations.Generations(self.home).make_live(number)
@@ -198,6 +198,18 @@ def test_generation_that_a_switch_left_is_named(host: Host) -> None:
     assert "shop has generation 1 too, active" in found["problems"][0]
 
 
+def test_process_beside_the_server_that_failed_is_named(host: Host) -> None:
+    for part in ("worker", "clean"):
+        (host.units / f"shop.{part}@2.service").touch()
+    host.systemd.shown["shop.worker@2.service"] = {
+        "ActiveState": "activating",
+        "SubState": "auto-restart",
+    }
+    found = host.look()
+    assert found["state"] == "serving"
+    assert found["problems"] == ["shop.worker@2 of shop is failed: journalctl -u shop.worker@2"]
+
+
 @pytest.mark.parametrize("counted", ["[not set]", str(2**64 - 1), ""])
 def test_memory_is_counted_by_process_where_systemd_does_not(host: Host, counted: str) -> None:
     host.up(2, MemoryCurrent=counted)
@@ -210,7 +222,7 @@ def test_rollback_goes_to_what_was_live_before(host: Host) -> None:
     assert known.rollback_target() == 3  # nobody has said what was before
     (host.home / "previous").symlink_to("generations/1")
     assert known.rollback_target() == 1
-    (host.home / "generations/1" / wsgi.PROVED_FILE).unlink()
+    (host.home / "generations/1" / generations.SERVED_FILE).unlink()
     assert known.rollback_target() == 3
     (host.home / "generations/3/release").unlink()
     assert known.rollback_target() == 0

@@ -8,11 +8,12 @@ import os
 import socketserver
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import generations, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import generations, parts, wsgi
 from ansible_collections.flaskops.stack.plugins.modules import switch
 
 HEALTH = {
@@ -56,6 +57,10 @@ class FakeSystemd(generations.Systemd):
                 self.states.pop(unit, None)
         return ""
 
+    def later(self, name: str, seconds: int, *units: str) -> None:
+        self.states[f"{name}.timer"] = "active"
+        self.calls.append(f"in {seconds} s stop {' '.join(units)}")
+
     def _serve(self, number: int) -> None:
         folder = self.home / "generations" / str(number)
         record = json.loads((folder / wsgi.SETTINGS_FILE).read_text())
@@ -92,7 +97,7 @@ class FakeSystemd(generations.Systemd):
         return {
             int(unit[cut : -len(".service")]): state
             for unit, state in self.states.items()
-            if "@" in unit and unit.endswith(".service")
+            if unit.startswith("shop@") and unit.endswith(".service")
         }
 
     def log(self, unit: str, since: float) -> list[str]:
@@ -127,12 +132,23 @@ class Host:
             "proxy_hops": 1,
             "health": HEALTH,
             "keep": 3,
+            "lease": 60,
+            "run_folder": self.home.parent,
         }
         return switch.Wanted(**values | changes)
 
-    def run(self, release: str = "r1", *, check: bool = False, **changes: Any) -> dict[str, Any]:
-        wanted = self.wanted(release, **changes)
-        return switch.Switch(wanted, self.systemd, check_mode=check).run()
+    def run(
+        self, release: str = "r1", *, check: bool = False, phase: str = "whole", **changes: Any
+    ) -> dict[str, Any]:
+        one = switch.Switch(self.wanted(release, **changes), self.systemd, check_mode=check)
+        ways = {"finish": one.finish, "withdraw": one.withdraw}
+        return ways[phase]() if phase in ways else one.run(phase)
+
+    def back(self, wish: str, phase: str = "whole") -> dict[str, Any]:
+        params = {"name": "shop", "home": str(self.home), "rollback": wish, "keep": 3, "lease": 60}
+        wanted = switch.recorded(params, self.systemd)
+        one = switch.Switch(replace(wanted, run_folder=self.home.parent), self.systemd)
+        return one.run(phase)
 
     def running(self) -> list[int]:
         return sorted(self.systemd.instances("shop"))
@@ -330,7 +346,7 @@ def test_going_back_takes_the_generation_that_is_still_there(host: Host) -> None
 def test_a_generation_that_never_served_is_not_gone_back_to(host: Host) -> None:
     host.run("r1")
     host.run("r2")
-    (host.generations.path(1) / wsgi.PROVED_FILE).unlink()
+    (host.generations.path(1) / generations.SERVED_FILE).unlink()
     assert host.run("r1")["generation"] == 3
 
 
@@ -444,3 +460,235 @@ def test_log_excerpt_ends_with_the_reason() -> None:
     reason = "The app cannot be loaded: ImportError: x"
     assert generations.excerpt([*noise, "frame", reason, *after]) == ["frame", reason]
     assert generations.excerpt([*noise, *after]) == after
+
+
+# Two phases --------------------------------------------------------------------------------------
+
+
+def test_started_is_beside_the_live_one_until_it_is_finished(host: Host) -> None:
+    host.run()
+    told = host.run("r2", phase="start")
+    assert (told["pending"], told["generation"], told["previous"]) == (True, 2, 1)
+    assert host.running() == [1, 2]
+    assert host.generations.live() == 1
+    assert "in 60 s stop shop@2.service shop@2.socket" in host.systemd.calls
+    told = host.run("r2", phase="finish")
+    assert (told["pending"], told["generation"], told["previous"]) == (False, 2, 1)
+    assert host.running() == [2]
+    assert host.generations.live() == 2
+    assert host.generations.previous() == 1
+    assert "flaskops-shop-lease.timer" not in host.systemd.states
+    assert not host.run("r2", phase="start")["changed"]
+
+
+def test_withdrawn_leaves_all_as_it_was(host: Host) -> None:
+    host.run()
+    before = host.picture()
+    assert host.run("r2", phase="start")["pending"]
+    assert host.run("r2", phase="withdraw")["actions"] == ["generation 2 withdrawn"]
+    assert host.picture() == before
+    assert not list(host.home.parent.glob("flaskops-*"))
+    assert not host.run("r2", phase="withdraw")["changed"]
+
+
+def test_a_first_one_withdrawn_leaves_nothing_running(host: Host) -> None:
+    assert host.run(phase="start")["pending"]
+    host.run(phase="withdraw")
+    assert host.running() == []
+    assert "shop.socket" not in host.systemd.states
+    assert host.generations.numbers() == []
+
+
+def test_an_app_that_was_stopped_is_so_after_a_withdrawal(host: Host) -> None:
+    host.run()
+    host.systemd.call("stop", "shop@1.service", "shop.service", "shop.socket")
+    assert host.run("r2", phase="start")["pending"]
+    host.run("r2", phase="withdraw")
+    assert host.running() == []
+    assert "shop.socket" not in host.systemd.states
+
+
+def test_an_earlier_one_withdrawn_is_kept(host: Host) -> None:
+    for release in ("r1", "r2"):
+        host.run(release)
+    host.back("previous", phase="start")
+    assert host.running() == [1, 2]
+    host.run(phase="withdraw")
+    assert host.running() == [2]
+    assert 1 in host.generations.numbers()
+
+
+def test_a_start_that_failed_is_cleaned_up_at_once(host: Host) -> None:
+    host.run()
+    before = host.picture()
+    host.systemd.fails_to_start = {2}
+    with pytest.raises(switch.SwitchError, match="did not start"):
+        host.run("r2", phase="start")
+    assert host.picture() == before
+    assert not list(host.home.parent.glob("flaskops-*"))
+
+
+def test_finishing_what_runs_no_more_is_an_error(host: Host) -> None:
+    host.run()
+    host.run("r2", phase="start")
+    host.systemd.call("stop", "shop@2.service")
+    with pytest.raises(switch.SwitchError, match="runs no more"):
+        host.run("r2", phase="finish")
+    assert host.generations.live() == 1
+
+
+def test_what_was_started_and_left_is_retired_by_the_next_run(host: Host) -> None:
+    host.run()
+    host.run("r2", phase="start")
+    host.run("r3")
+    assert host.running() == [3]
+    assert host.generations.previous() == 1
+
+
+# Going back --------------------------------------------------------------------------------------
+
+
+def test_back_to_the_previous_one_and_forth_again(host: Host) -> None:
+    for release in ("r1", "r2", "r3"):
+        host.run(release)
+    assert host.back("previous")["release"] == "r2"
+    assert host.running() == [2]
+    assert host.back("previous")["release"] == "r3"
+    assert host.back("r1")["release"] == "r1"
+    assert not host.run("r1")["changed"]
+
+
+def test_back_in_two_phases(host: Host) -> None:
+    for release in ("r1", "r2"):
+        host.run(release)
+    assert host.back("previous", phase="start")["pending"]
+    assert host.run(phase="finish")["generation"] == 1
+    assert host.generations.previous() == 2
+
+
+def test_a_release_that_failed_is_nothing_to_go_back_to(host: Host) -> None:
+    host.run("r1")
+    host.systemd.fails_to_start = {2}
+    with pytest.raises(switch.SwitchError):
+        host.run("r2")
+    with pytest.raises(switch.SwitchError, match=r"'r2'; of releases .* there is none"):
+        host.back("r2")
+    with pytest.raises(switch.SwitchError, match=r"'previous'; .* there is none"):
+        host.back("previous")
+    host.systemd.fails_to_start = set()
+    host.run("r3")
+    with pytest.raises(switch.SwitchError, match=r"'r2'; .* there are r1$"):
+        host.back("r2")
+
+
+def test_pruning_keeps_the_predecessor(host: Host) -> None:
+    for number in range(1, 8):
+        host.run(f"r{number}")
+    assert host.generations.numbers() == [5, 6, 7]
+    host.back("r5")
+    host.run("r8")
+    assert host.generations.previous() == 5
+    assert {5, 8} <= set(host.generations.numbers())
+
+
+# Processes and timers ----------------------------------------------------------------------------
+
+SERVER = (
+    "[Unit]\nDescription=x\nPartOf=shop.service\n\n[Service]\nType=notify\nUser=shop\nExecStart=a\n"
+)
+WORKER = {"name": "worker", "command": "celery worker", "count": 2, "stop_timeout": 9}
+NIGHTLY = {"name": "nightly", "command": "flask tidy", "schedule": "daily", "timeout": 60}
+
+
+def with_parts(*timers: dict[str, Any]) -> dict[str, Any]:
+    units = {"socket": "[Socket]\n", "service": "[Service]\n", "generation": SERVER}
+    return {"units": units, "parts": parts.units("shop", SERVER, [WORKER], timers)}
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switch, "SETTLE", 0.0)
+
+
+def test_processes_start_with_a_generation_and_stop_with_it(host: Host) -> None:
+    host.run(**with_parts(NIGHTLY))
+    up = {f"shop.worker-{n}@1.service" for n in (1, 2)}
+    assert up < set(host.systemd.states)
+    assert "shop.nightly@1.timer" in host.systemd.states
+    assert "shop.nightly@1.service" not in host.systemd.states
+    assert {*up, "shop@1.service", "shop.nightly@1.timer"} == set(host.enabled())
+    assert not host.run(**with_parts(NIGHTLY))["changed"]
+    host.run("r2", **with_parts(NIGHTLY))
+    assert not up & set(host.systemd.states)
+    assert "shop.nightly@1.timer" not in host.systemd.states
+    assert {"shop.worker-1@2.service", "shop.nightly@2.timer"} < set(host.systemd.states)
+    assert "stop --no-block shop.worker-1@1.service shop.worker-2@1.service" in host.systemd.calls
+    host.back("previous")
+    assert up < set(host.systemd.states)
+
+
+def test_timers_wait_until_the_generation_is_live(host: Host) -> None:
+    host.run(**with_parts(NIGHTLY))
+    host.run("r2", phase="start", **with_parts(NIGHTLY))
+    assert "shop.nightly@2.timer" not in host.systemd.states
+    assert "shop.nightly@1.timer" in host.systemd.states
+    host.run("r2", phase="withdraw")
+    assert not [unit for unit in host.systemd.states if "@2" in unit]
+    assert not list(host.units.glob("*@2*"))
+
+
+def test_a_process_that_dies_is_started_again_by_the_next_run(host: Host) -> None:
+    host.run(**with_parts())
+    host.systemd.call("stop", "shop.worker-1@1.service")
+    assert host.run(**with_parts())["changed"]
+    assert "shop.worker-1@1.service" in host.systemd.states
+    assert host.running() == [1]
+
+
+def test_a_process_that_does_not_start_is_a_failed_switch(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.run()
+    before, call = host.picture(), host.systemd.call
+
+    def fails(verb: str, *units: str) -> str:
+        return "no" if verb == "start" and "worker" in units[0] else call(verb, *units)
+
+    monkeypatch.setattr(host.systemd, "call", fails)
+    with pytest.raises(switch.SwitchError, match=r"shop\.worker-1@2\.service did not start"):
+        host.run("r2", **with_parts())
+    assert host.picture() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("celery -A shop worker", "exec celery -A shop worker"),
+        ("flask report && flask mail", "flask report && flask mail"),
+        ('echo "$HOME" 100% \\n', 'exec echo \\"$$HOME\\" 100%% \\\\n'),
+    ],
+)
+def test_command_of_a_unit(text: str, written: str) -> None:
+    assert parts.command(text) == f'/bin/sh -c "{written}"'
+
+
+def test_a_unit_beside_the_server_is_fenced_in_alike() -> None:
+    text = parts.units("shop", SERVER, [WORKER | {"count": 1}], [])["shop.worker@.service"]
+    assert text == (
+        "[Unit]\nDescription=shop: worker, generation %i\nPartOf=shop.service\n\n[Service]\n"
+        'Type=exec\nExecStart=/bin/sh -c "exec celery worker"\nKillMode=mixed\nTimeoutStopSec=9\n'
+        "Restart=always\nRestartSec=1\nUser=shop\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("processes", "said"),
+    [
+        ([WORKER | {"name": "Up"}], "found 'Up'; allowed are small letters"),
+        ([WORKER, WORKER], "two processes or timers have this name"),
+        ([WORKER | {"command": "a\nb"}], "allowed is one line"),
+    ],
+)
+def test_parts_that_cannot_be(processes: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(parts.PartError, match=said):
+        parts.units("shop", SERVER, processes, [])

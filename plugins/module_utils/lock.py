@@ -1,0 +1,73 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The deploy lock of an app on a host: one run of a playbook at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+#: Where what need not outlive a reboot is kept.
+RUN = Path("/run")
+SECONDS = 60
+#: The argument spec of a module's option ``lock``.
+LOCK_OPTIONS = {
+    "run": {"type": "str", "required": True},
+    "who": {"type": "str", "required": True},
+    "minutes": {"type": "int", "default": 10},
+}
+HELD = {"run", "who", "since"}
+
+
+class LockedError(Exception):
+    """Another run deploys the app."""
+
+
+class DeployLock:
+    """A file that says which run deploys an app; it counts for so many minutes since its last use.
+
+    A run that was killed therefore leaves it behind for that long at most. Who changes it must hold
+    the lock of the build or the switch.
+    """
+
+    def __init__(self, name: str, folder: Path = RUN) -> None:
+        self.name = name
+        self.path = folder / f"flaskops-{name}.deploy"
+
+    def take(self, run: str, who: str, minutes: int) -> None:
+        """Take or renew it for a run; LockedError says who has it, since when and until when."""
+        since = time.time()
+        held = self._held()
+        if held is not None:
+            left = self.path.stat().st_mtime + minutes * SECONDS - since
+            if held["run"] != run and left > 0:
+                clock = time.strftime("%H:%M:%S UTC", time.gmtime(held["since"]))
+                raise LockedError(
+                    f"{held['who']} has been deploying {self.name} since {clock}. Should that run "
+                    f"be dead, its lock ends in {int(left // SECONDS) + 1} min; "
+                    "-e flask_app_lock_minutes=0 goes on at once"
+                )
+            if held["run"] == run:
+                since = held["since"]
+        text = json.dumps({"run": run, "who": who, "since": since})
+        draft = self.path.with_name(f".{self.path.name}.draft")
+        draft.unlink(missing_ok=True)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        draft.rename(self.path)
+
+    def free(self, run: str) -> None:
+        """Let go of it, if it is this run's."""
+        held = self._held()
+        if held is not None and held["run"] == run:
+            self.path.unlink(missing_ok=True)
+
+    def _held(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and found.keys() >= HELD else None
