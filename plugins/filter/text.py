@@ -18,6 +18,9 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FLASK_PREFIX = "FLASK_"
 #: Read by the flask command itself, as they are.
 OF_THE_COMMAND = re.compile(r"FLASK_(APP|DEBUG|ENV|SKIP_DOTENV|RUN_\w+)")
+#: uWSGI's own names.
+INI_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+LINE_BREAK = re.compile(r"[\r\n\0]")
 #: What systemd unescapes between double quotes, systemd.exec(5) EnvironmentFile=.
 ESCAPED = re.compile(r'(["\\`$])')
 
@@ -110,6 +113,30 @@ def unit_settings(settings: Any) -> str:
     return "".join(lines)
 
 
+def ini_settings(settings: Any) -> str:
+    """A dict as uWSGI's settings: true and false for booleans, a list repeats the setting.
+
+    A value of null is left out. ``%`` is doubled, for alone it would begin one of uWSGI's own
+    variables.
+    """
+    if not isinstance(settings, Mapping):
+        kind = type(settings).__name__
+        raise AnsibleFilterError(f"ini_settings: settings are a dict, found {kind}")
+    lines = []
+    for name, value in settings.items():
+        if not isinstance(name, str) or not INI_NAME.fullmatch(name):
+            raise AnsibleFilterError(f"ini_settings: {name!r} is not the name of a setting")
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Mapping | list):
+                raise AnsibleFilterError(f"ini_settings: {name} has a value that is no text")
+            one = json.dumps(item) if isinstance(item, bool) else str(item)
+            if LINE_BREAK.search(one):
+                raise AnsibleFilterError(f"ini_settings: {name} has a line break in its value")
+            if item is not None:
+                lines.append(f"{name} = {one.replace('%', '%%')}\n")
+    return "".join(lines)
+
+
 def as_list(value: Any) -> list[Any]:
     """A list as it is, and text as argument specs read it: separated by commas.
 
@@ -133,6 +160,7 @@ class FilterModule:
             "as_list": as_list,
             "env_file": env_file,
             "flask_values": flask_values,
+            "ini_settings": ini_settings,
             "python_settings": python_settings,
             "unit_settings": unit_settings,
         }

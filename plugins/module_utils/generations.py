@@ -9,8 +9,10 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -237,16 +239,52 @@ def private(path: str, flags: int) -> int:
 
 
 def ask(
-    path: Path, target: str, headers: dict[str, str], seconds: float
+    path: Path, target: str, headers: dict[str, str], seconds: float, protocol: str = "http"
 ) -> tuple[int, bytes, dict[str, str]]:
-    """GET ``target`` over a unix socket: status, body and headers; OSError or HTTPException."""
+    """GET ``target`` over a unix socket: status, body and headers; OSError or HTTPException.
+
+    The answer is HTTP with either protocol; only the request differs.
+    """
     connection = UnixConnection(str(path), seconds)
     try:
-        connection.request("GET", target, headers=headers)
-        answer = connection.getresponse()
+        if protocol == "uwsgi":
+            connection.connect()
+            connection.sock.sendall(uwsgi_request(target, headers))
+            answer = http.client.HTTPResponse(connection.sock, method="GET")
+            answer.begin()
+        else:
+            connection.request("GET", target, headers=headers)
+            answer = connection.getresponse()
         return answer.status, answer.read(), dict(answer.headers)
     finally:
         connection.close()
+
+
+def uwsgi_request(target: str, headers: dict[str, str]) -> bytes:
+    """A GET as one packet of the uwsgi protocol: the size, then names and values with their sizes.
+
+    ``Connection: close``, for without a length only the end of the connection ends the answer.
+    """
+    path, _, query = target.partition("?")
+    variables = {
+        "REQUEST_METHOD": "GET",
+        "REQUEST_URI": target,
+        "PATH_INFO": urllib.parse.unquote(path),
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": "",
+    }
+    sent = {**headers, "Connection": "close"}
+    for name, value in sent.items():
+        variables[f"HTTP_{name.upper().replace('-', '_')}"] = value
+    packet = b""
+    for name, value in variables.items():
+        for part in (name.encode(), value.encode()):
+            packet += struct.pack("<H", len(part)) + part
+    return struct.pack("<BHB", 0, len(packet), 0) + packet
 
 
 def probe_path(name: str, number: int) -> Path:

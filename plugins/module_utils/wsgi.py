@@ -3,9 +3,10 @@
 """The part of a generation that runs inside the app's own processes.
 
 The switch writes this file into every generation as ``flaskops_wsgi.py``, beside
-``generation.json``. The WSGI server serves ``flaskops_wsgi:application`` and calls ``gate`` in each
-worker before it accepts a request. Standard library only; Flask and Werkzeug are the app's own, and
-not needed for a plain ``module:callable``.
+``generation.json``. Gunicorn serves ``flaskops_wsgi:application`` and calls ``gate`` in each worker
+before it accepts a request; uWSGI is started by running this file, and each of its workers gets the
+app from ``for_uwsgi()``. Standard library only; Flask and Werkzeug are the app's own, and not needed
+for a plain ``module:callable``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import re
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -34,8 +36,20 @@ TOKEN_HEADER = "HTTP_X_FLASKOPS_TOKEN"
 RELEASE_HEADER = "X-Flaskops-Release"
 #: Exit code of a worker that cannot boot, Gunicorn's own: it then gives up instead of retrying.
 BOOT_ERROR = 3
-#: How the line begins that says why a generation refuses to serve.
-REASONS = ("The app cannot be loaded: ", "Health check failed: ")
+#: uWSGI's own, UWSGI_FAILED_APP_CODE: with ``need-app`` it then gives up instead of retrying.
+UWSGI_BOOT_ERROR = 22
+#: How the line begins that says why a generation refuses to serve; the last is uWSGI's own.
+REASONS = (
+    "The app cannot be loaded: ",
+    "Health check failed: ",
+    "[strict-mode] unknown config directive: ",
+)
+#: What ``launch`` tells uWSGI and its workers in the environment.
+SHARED_FD = "FLASKOPS_SHARED_FD"
+NOTIFY_SOCKET = "FLASKOPS_NOTIFY_SOCKET"
+PROCESSES = "FLASKOPS_PROCESSES"
+#: Seconds between two looks at whether the other workers have passed.
+LOOK_AGAIN = 0.02
 #: Bytes of a failing health answer that go into the error.
 BODY_SHOWN = 400
 #: Gunicorn documents (2 x cores) + 1 as the number of workers to start with.
@@ -121,6 +135,8 @@ def build_application(config: dict[str, Any]) -> Wsgi:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
         app = ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
+    if config.get("protocol") == "uwsgi":
+        app = _decoded_once(app)
     token, release = config["token"], config["release"]
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -133,6 +149,23 @@ def build_application(config: dict[str, Any]) -> Wsgi:
         return app(environ, named)
 
     return application
+
+
+def _decoded_once(app: Wsgi) -> Wsgi:
+    """Undo what Gunicorn 27 does to a path that came over the uwsgi protocol: it decodes it again.
+
+    RAW_URI, which only Gunicorn sets, then holds the path as the web server decoded it.
+    """
+
+    def decoded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if "RAW_URI" in environ:
+            query = environ.get("QUERY_STRING", "")
+            uri = environ["RAW_URI"]
+            path = uri[: -len(query) - 1] if query else uri
+            environ["PATH_INFO"] = path.removeprefix(environ.get("SCRIPT_NAME", ""))
+        return app(environ, start_response)
+
+    return decoded
 
 
 def __getattr__(name: str) -> Any:
@@ -148,15 +181,17 @@ def __getattr__(name: str) -> Any:
     return built
 
 
-#: Set by the first worker that could not load the app; shared by fork.
-_reported = mmap.mmap(-1, 1)
+#: Memory of all workers: byte 0 is set by the first that could not load the app, byte n by worker n
+#: when it has passed. Shared by fork; in uWSGI, whose workers import this file each for itself, by
+#: the descriptor that ``launch`` left open.
+_shared = mmap.mmap(int(os.environ.pop(SHARED_FD, "-1")), mmap.PAGESIZE)
 
 
 def report(error: Exception) -> None:
     """Say once, not once a worker, why the generation refuses to serve."""
-    if _reported[0]:
+    if _shared[0]:
         return
-    _reported[0] = 1
+    _shared[0] = 1
     if isinstance(error, NotReadyError):
         sys.stderr.write(f"{REASONS[1]}{error}\n")
     else:  # with the app's own frames, not ours and not the import system's
@@ -184,13 +219,21 @@ def gate(application: Wsgi, directory: Path | None = None) -> None:
     directory = directory or Path(__file__).resolve().parent
     if (directory / PROVED_FILE).exists():
         return
-    health = settings(directory)["health"]
-    asked = f"GET {health['path']} (Host: {health['host']}, {health['scheme']})"
-    with _deadline(health["timeout"], asked):
-        status, body = _ask(application, health, settings(directory)["proxy_hops"])
-    problem = unhealthy(status, body, health)
-    if problem:
-        raise NotReadyError(f"{asked} {problem}")
+    config = settings(directory)
+    for health in checks(config["health"]):
+        asked = f"GET {health['path']} (Host: {health['host']}, {health['scheme']})"
+        with _deadline(health["timeout"], asked):
+            status, body = _ask(application, health, config["proxy_hops"])
+        problem = unhealthy(status, body, health)
+        if problem:
+            raise NotReadyError(f"{asked} {problem}")
+
+
+def checks(health: dict[str, Any]) -> list[dict[str, Any]]:
+    """The health check, and the further ones, which differ from it in what they say."""
+    plain = {"status": [], "text": ""}
+    more = [{k: v for k, v in one.items() if v is not None} for one in health.get("more", [])]
+    return [health, *({**health, **plain, **one} for one in more)]
 
 
 def gate_or_exit(application: Wsgi) -> None:
@@ -287,27 +330,30 @@ def _deadline(seconds: int, asked: str) -> Iterator[None]:
 class Readiness:
     """Tells systemd that the unit is up once every worker has passed the gate.
 
-    Gunicorn says READY=1 before a worker has loaded the app; so NOTIFY_SOCKET is taken from it, and
-    the worker that completes the number speaks instead. One byte a worker, shared by fork.
+    The servers say READY=1 before a worker has loaded the app; so NOTIFY_SOCKET is taken from them,
+    and the worker that completes the number speaks instead.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self.address = os.environ.pop("NOTIFY_SOCKET", "")
-        self.passed = mmap.mmap(-1, max(workers, 1) + 1)
+        self.address = os.environ.pop("NOTIFY_SOCKET", "") or os.environ.pop(NOTIFY_SOCKET, "")
 
     def worker_passed(self, number: int) -> bool:
         """Count worker ``number`` (from 1); True when all have passed and systemd was told.
 
         A higher number replaces a worker that died before it passed.
         """
-        slot = number if number <= self.workers else self.passed.find(b"\0", 1)
+        slot = number if number <= self.workers else _shared.find(b"\0", 1, self.workers + 1)
         if slot > 0:
-            self.passed[slot] = 1
-        if sum(self.passed[:]) < self.workers:
+            _shared[slot] = 1
+        if not self.complete():
             return False
         self._notify(f"READY=1\nSTATUS=serving with {self.workers} workers")
         return True
+
+    def complete(self) -> bool:
+        """Whether all workers have passed."""
+        return sum(_shared[1 : self.workers + 1]) >= self.workers
 
     def _notify(self, state: str) -> None:
         if not self.address:
@@ -316,3 +362,66 @@ class Readiness:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.connect(address)
             sock.sendall(state.encode())
+
+
+# --- uWSGI ---------------------------------------------------------------------------------------
+
+
+def launch(server: str, arguments: list[str]) -> None:
+    """Become uWSGI: the module of this virtualenv when ``server`` is pyuwsgi, else that program.
+
+    What the workers share is made here, because with ``lazy-apps`` uWSGI itself runs no Python
+    before it forks.
+    """
+    memory = os.memfd_create("flaskops", 0)
+    os.ftruncate(memory, mmap.PAGESIZE)
+    os.environ[SHARED_FD] = str(memory)
+    os.environ[NOTIFY_SOCKET] = os.environ.pop("NOTIFY_SOCKET", "")
+    os.environ[PROCESSES] = str(default_workers())
+    if server == "pyuwsgi":
+        import pyuwsgi
+
+        pyuwsgi.run(arguments)
+    os.execv(server, [server, *arguments])
+
+
+def for_uwsgi() -> Wsgi:
+    """What a worker of uWSGI serves, once every worker has loaded the app and passed the gate.
+
+    The first to pass waits for the others: when one fails, uWSGI kills all, and none may be in the
+    middle of a request.
+    """
+    import uwsgi
+
+    # For what the app starts itself: uWSGI has put the program there that it runs in.
+    sys.executable = os.path.join(sys.prefix, "bin", "python")
+    try:
+        built = build_application(settings())
+        gate(built)
+    except Exception as error:
+        report(error)
+        raise SystemExit(UWSGI_BOOT_ERROR) from None
+    readiness = Readiness(_first_workers(uwsgi.numproc, uwsgi.opt))
+    readiness.worker_passed(uwsgi.worker_id())
+    while not readiness.complete():
+        time.sleep(LOOK_AGAIN)
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        # For the log: uWSGI's own variables hold the query, or a path with line breaks in it.
+        uwsgi.set_logvar("path", environ["REQUEST_URI"].partition("?")[0])
+        return built(environ, start_response)
+
+    return application
+
+
+def _first_workers(processes: int, options: dict[Any, Any]) -> int:
+    """How many workers uWSGI starts with: fewer than there may be when it is told to be cheap."""
+    for name in ("cheaper-initial", "cheaper"):
+        found = options.get(name, options.get(name.encode()))
+        if found is not None:
+            return min(int(found), processes)
+    return processes
+
+
+if __name__ == "__main__":
+    launch(sys.argv[1], sys.argv[2:])

@@ -100,6 +100,12 @@ options:
     description: Number of trusted proxies in front, each setting the C(X-Forwarded-) headers.
     type: int
     default: 0
+  protocol:
+    description:
+      - What the server speaks on its sockets, HTTP or the binary protocol that is called uwsgi.
+    type: str
+    choices: [http, uwsgi]
+    default: http
   socket_unit:
     description: Text of C(<name>.socket), the public socket.
     type: str
@@ -140,6 +146,26 @@ options:
         description: Seconds for one answer.
         type: int
         default: 10
+      more:
+        description: Further checks; what one does not say is as above, any status and text.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: URL path, with a query if need be.
+            type: str
+            required: true
+          status:
+            description: Statuses that pass; any below 500 when empty.
+            type: list
+            elements: int
+          text:
+            description: Text that the answer has to hold.
+            type: str
+          timeout:
+            description: Seconds for one answer.
+            type: int
       probes:
         description: How often the new generation is asked over HTTP.
         type: int
@@ -318,6 +344,7 @@ class Wanted:
     lease: int = 900
     recorded: str = ""
     run_folder: Path = RUN
+    protocol: str = "http"
 
     @property
     def digest(self) -> str:
@@ -332,6 +359,7 @@ class Wanted:
             self.entrypoint,
             self.proxy_hops,
             self.health,
+            self.protocol,
             inspect.getsource(wsgi),
             self.parts,
         ]
@@ -595,6 +623,7 @@ class Switch:
             "entrypoint": wanted.entrypoint,
             "proxy_hops": wanted.proxy_hops,
             "health": wanted.health,
+            "protocol": wanted.protocol,
         }
         texts = {**wanted.files, "env": wanted.environment, WRAPPER: inspect.getsource(wsgi)}
         group = pwd.getpwnam(wanted.user).pw_gid
@@ -639,20 +668,9 @@ class Switch:
 
     def _ask(self, number: int, since: float) -> None:
         """Over HTTP, on the generation's own socket: as often as wanted, each time its release."""
-        record, health = self.generations.record(number), self.wanted.health
-        headers = wsgi.health_headers(health, self.wanted.proxy_hops)
-        headers["X-Flaskops-Token"] = record["token"]
-        for _ in range(health["probes"]):
-            try:
-                status, body, answered = ask(
-                    self.probe_path(number), health["path"], headers, health["timeout"]
-                )
-                problem = wsgi.unhealthy(status, body, health)
-                release = answered.get(wsgi.RELEASE_HEADER)
-                if not problem and release != record["release"]:
-                    problem = f"answered for release {release}, wanted {record['release']}"
-            except (OSError, http.client.HTTPException) as error:
-                problem = f"gave no answer: {error or type(error).__name__}"
+        probes = self.wanted.health["probes"]
+        for health in probes * wsgi.checks(self.wanted.health):
+            problem = self._asked(number, health)
             restarts = self.systemd.properties(self._service(number), "NRestarts").get("NRestarts")
             # A live one that is started again may have crashed before.
             crashed = restarts not in ("0", None) and number != self.generations.live()
@@ -664,7 +682,25 @@ class Switch:
                     f"GET {health['path']} {problem}",
                     self.systemd.log(self._service(number), since),
                 )
-        self.actions.append(f"generation {number} answered {health['probes']} times")
+        self.actions.append(f"generation {number} answered {probes} times")
+
+    def _asked(self, number: int, health: dict[str, Any]) -> str:
+        """What is wrong with the answer to one health check, an empty string for nothing."""
+        record = self.generations.record(number)
+        headers = wsgi.health_headers(health, self.wanted.proxy_hops)
+        headers["X-Flaskops-Token"] = record["token"]
+        protocol = record.get("protocol", "http")
+        try:
+            status, body, answered = ask(
+                self.probe_path(number), health["path"], headers, health["timeout"], protocol
+            )
+        except (OSError, http.client.HTTPException) as error:
+            return f"gave no answer: {error or type(error).__name__}"
+        release = answered.get(wsgi.RELEASE_HEADER)
+        problem = wsgi.unhealthy(status, body, health)
+        if not problem and release != record["release"]:
+            problem = f"answered for release {release}, wanted {record['release']}"
+        return problem
 
     def _commit(self, number: int) -> None:
         """From here on, this generation is the one that comes back after a reboot."""
@@ -833,6 +869,7 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
             params["name"], params["generation_unit"], params["processes"], params["timers"]
         ),
         lease=params["lease"],
+        protocol=params["protocol"],
     )
 
 
@@ -868,6 +905,7 @@ def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
         entrypoint=record["entrypoint"],
         proxy_hops=record["proxy_hops"],
         health=record["health"],
+        protocol=record["protocol"],
         keep=params["keep"],
         parts=texts,
         lease=params["lease"],
@@ -900,6 +938,17 @@ def main() -> None:
         "status": {"type": "list", "elements": "int", "default": []},
         "text": {"type": "str", "default": ""},
         "timeout": {"type": "int", "default": 10},
+        "more": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "str", "required": True},
+                "status": {"type": "list", "elements": "int"},
+                "text": {"type": "str"},
+                "timeout": {"type": "int"},
+            },
+        },
         "probes": {"type": "int", "default": 3},
     }
     module = AnsibleModule(
@@ -920,6 +969,7 @@ def main() -> None:
             "files": {"type": "dict", "default": {}},
             "entrypoint": {"type": "str", "default": ""},
             "proxy_hops": {"type": "int", "default": 0},
+            "protocol": {"type": "str", "choices": ["http", "uwsgi"], "default": "http"},
             "socket_unit": {"type": "str"},
             "service_unit": {"type": "str"},
             "generation_unit": {"type": "str"},

@@ -194,6 +194,9 @@ def playbook_options(roles: Path) -> Iterable[Option]:
     wsgi = "Program that runs the app."
     cache = "Program that caches for the app; none leaves it out."
     yield Option("", "wsgi_server", wsgi, choices=tuple(servers), default="gunicorn")
+    protocol = "What web servers speak to it, HTTP or nginx's native protocol for Python."
+    protocols = ("http", "uwsgi")
+    yield Option("", "wsgi_protocol", protocol, choices=protocols, default="http")
     yield Option("", "cache_server", cache, choices=(*caches, "none"), default="redis")
 
 

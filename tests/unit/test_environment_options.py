@@ -29,7 +29,11 @@ def test_every_option_of_every_role_is_there() -> None:
     specs = options.ROLES.glob("*/meta/argument_specs.yml")
     entries = [yaml.safe_load(path.read_text())["argument_specs"] for path in specs]
     names = {name for entry in entries for main in entry.values() for name in main["options"]}
-    assert {found.name for found in ALL.values()} == names | {"wsgi_server", "cache_server"}
+    assert {found.name for found in ALL.values()} == names | {
+        "wsgi_server",
+        "wsgi_protocol",
+        "cache_server",
+    }
 
 
 @pytest.mark.parametrize("found", ALL.values(), ids=lambda found: found.name)

@@ -31,7 +31,7 @@ def clean_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delenv("FLASK_APP", raising=False)
-    wsgi._reported[0] = 0
+    wsgi._shared[:] = bytes(len(wsgi._shared))
     yield
     for name in set(sys.modules) - before:
         del sys.modules[name]

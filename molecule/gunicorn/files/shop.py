@@ -27,8 +27,15 @@ def application(environ, start_response):
         "greeting": os.environ.get("GREETING"),
         "python": sys.executable,
         "multithread": environ["wsgi.multithread"],
-        "server": environ["SERVER_SOFTWARE"],
+        "server": environ.get("SERVER_SOFTWARE") or f"uwsgi/{environ['uwsgi.version'].decode()}",
+        "method": environ["REQUEST_METHOD"],
+        "path": path.encode("latin-1").decode(),
+        "query": environ["QUERY_STRING"],
+        "scheme": environ["wsgi.url_scheme"],
+        "body": len(environ["wsgi.input"].read()) if path == "/body" else None,
+        "headers": {name: value for name, value in environ.items() if name.startswith("HTTP_")},
     }
     body = json.dumps(told).encode()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
+    # Without a length only the end of the connection, or of the chunks, ends the answer.
+    start_response("200 OK", [] if path == "/long" else [("Content-Length", str(len(body)))])
     return [body]

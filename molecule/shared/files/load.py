@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Ask a unix socket for a bounded time, with and without keep-alive, and count what was not a 200.
+"""Ask a server for a bounded time, with and without keep-alive, and count what was not a 200.
 
-load.py SOCKET SECONDS: prints a JSON object of counts; every error's text is a key of its own.
+load.py SOCKET|HOST:PORT SECONDS: prints a JSON object of counts; every error's text is a key of
+its own. SIGTERM ends it before the time is over.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import collections
 import http.client
 import json
+import signal
 import socket
 import sys
 import threading
@@ -17,22 +19,25 @@ import time
 PAUSE = 0.01  # seconds between two requests of a client
 PATIENCE = 30  # seconds for one answer
 SLOW = "/slow?s=2"
+ENOUGH = threading.Event()
 
 
 class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+    """HTTP over a unix socket or TCP."""
 
     def connect(self) -> None:
-        """Connect to the socket named on the command line."""
-        self.sock = socket.socket(socket.AF_UNIX)
+        """Connect to the address named on the command line."""
+        host, _, port = sys.argv[1].rpartition(":")
+        unix = sys.argv[1].startswith("/")
+        self.sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(sys.argv[1])
+        self.sock.connect(sys.argv[1] if unix else (host, int(port)))
 
 
 def client(path: str, method: str, keep: bool, until: float, counts: collections.Counter) -> None:
     """Ask until the time is over; a new connection each time unless told to keep it."""
     connection = Connection("localhost")
-    while time.monotonic() < until:
+    while time.monotonic() < until and not ENOUGH.is_set():
         try:
             body = b"x" * 64 if method == "POST" else None
             connection.request(method, path, body, {} if keep else {"Connection": "close"})
@@ -50,6 +55,7 @@ def client(path: str, method: str, keep: bool, until: float, counts: collections
 
 def main() -> None:
     """Run all clients and print what they counted."""
+    signal.signal(signal.SIGTERM, lambda *_: ENOUGH.set())
     counts: collections.Counter = collections.Counter()
     until = time.monotonic() + float(sys.argv[2])
     kinds = [(path, method, keep) for path in ("/", SLOW) for method in ("GET", "POST")

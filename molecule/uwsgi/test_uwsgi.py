@@ -1,0 +1,277 @@
+"""uWSGI asked over its socket and through nginx, and Gunicorn taking turns with it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from serving import HOME, SOCKET, UNITS, Load, Serving, ask, live, only_live_is_up, serves, unit
+
+pytestmark = pytest.mark.units(*UNITS, "nginx.service")
+
+GUNICORN = "../gunicorn/converge.yml"
+WEB = "127.0.0.1:80"
+NATIVE = {"wsgi_protocol": "uwsgi"}
+
+
+class TestServing(Serving):
+    """What holds for any server."""
+
+    role = "uwsgi"
+    software = "uwsgi/2.0.30"
+
+
+def headers(host: Any, path: str = "/") -> str:
+    """The headers of an answer."""
+    told: str = host.check_output(
+        f"curl -sSf -D- -o /dev/null --unix-socket {SOCKET} http://x{path}"
+    )
+    return told
+
+
+def test_settings_reach_it_as_they_were_given(host: Any) -> None:
+    assert "X-Served-By: uWSGI, to 100%\r" in headers(host) + "\r"
+
+
+def test_it_says_that_it_closes_each_connection(host: Any) -> None:
+    """Or nginx would keep the connection and find it closed."""
+    assert "Connection: close" in headers(host)
+
+
+def test_a_body_that_the_app_does_not_read_is_no_trouble(host: Any) -> None:
+    host.check_output("head -c 3000000 /dev/zero > /run/body")
+    for path in ("/", "/long", "/body"):
+        told = json.loads(
+            host.check_output(
+                f"curl -sSf --unix-socket {SOCKET} --data-binary @/run/body http://localhost{path}"
+            )
+        )
+        assert told["method"] == "POST"
+        assert told["body"] == (3000000 if path == "/body" else None)
+
+
+def test_a_hung_request_is_ended_by_harakiri(host: Any, play: Any) -> None:
+    play.succeeds(uwsgi_harakiri=2)
+    started = time.monotonic()
+    asked = f"curl -sSf --max-time 30 --unix-socket {SOCKET} 'http://localhost/slow?s=25'"
+    assert host.run(asked).failed
+    assert time.monotonic() - started < 10
+    serves(host)
+    assert unit(host, f"shop@{live(host)}.service", "NRestarts") == "0"
+    play.succeeds()
+
+
+def test_a_replaced_worker_loses_nothing(host: Any, play: Any) -> None:
+    """max-requests, as a remedy for leaks."""
+    play.succeeds(uwsgi_max_requests=200)
+    with Load(host):
+        time.sleep(20)
+    serves(host)
+    play.succeeds()
+
+
+def test_fewer_workers_to_begin_with_are_enough(host: Any, play: Any) -> None:
+    play.succeeds(uwsgi_processes=3, uwsgi_config={"cheaper": 1})
+    serves(host)
+    play.succeeds()
+
+
+def test_workers_follow_the_cores(host: Any, play: Any) -> None:
+    play.succeeds(uwsgi_processes=0)
+    cores = int(host.check_output("nproc"))
+    pid = unit(host, f"shop@{live(host)}.service", "MainPID")
+    assert int(host.check_output(f"pgrep -c -P {pid}")) == min(2 * cores + 1, 12)
+    play.succeeds()
+
+
+def test_the_distributions_package_can_be_used(host: Any, play: Any) -> None:
+    version = play.succeeds(uwsgi_package="distribution")
+    told = ask(host)
+    assert told["server"].startswith("uwsgi/2.0.2"), version
+    assert told["generation"] == str(live(host))
+    pid = unit(host, f"shop@{live(host)}.service", "MainPID")
+    assert host.check_output(f"readlink /proc/{pid}/exe") == "/usr/bin/uwsgi-core"
+    with Load(host):
+        play.succeeds()
+        play.succeeds(uwsgi_package="distribution")
+        play.succeeds()
+    serves(host)
+
+
+def test_to_gunicorn_and_back_under_load_loses_no_request(host: Any, play: Any) -> None:
+    before = live(host)
+    fd = host.check_output("systemctl show --value -p InvocationID shop.socket")
+    with Load(host):
+        for playbook, software in ((GUNICORN, "gunicorn/"), ("converge.yml", "uwsgi/")) * 2:
+            play.succeeds(playbook=playbook)
+            assert ask(host)["server"].startswith(software)
+    assert host.check_output("systemctl show --value -p InvocationID shop.socket") == fd
+    # Back is a way back: what served before serves again.
+    assert live(host) == before
+    serves(host)
+
+
+class TestNative:
+    """The uwsgi protocol, spoken by nginx; the tests of this class are one story in order."""
+
+    def test_nginx_and_the_app_go_over_to_it(self, host: Any, play: Any) -> None:
+        play.succeeds(**NATIVE)
+        play.succeeds(playbook="nginx.yml", **NATIVE)
+        assert host.run(f"curl -sS --unix-socket {SOCKET} http://localhost/").failed
+        assert self.ask(host)["server"].startswith("uwsgi/")
+        only_live_is_up(host)
+
+    @staticmethod
+    def ask(host: Any, path: str = "/", options: str = "") -> dict[str, Any]:
+        """Return what the app tells through nginx."""
+        told: dict[str, Any] = json.loads(
+            host.check_output(f"curl -sSf --max-time 20 {options} 'http://{WEB}{path}'")
+        )
+        return told
+
+    def test_three_switches_under_load_lose_no_request(self, host: Any, play: Any) -> None:
+        before = live(host)
+        with Load(host, WEB):
+            for threads in (5, 6, 7):
+                play.succeeds(uwsgi_threads=threads, **NATIVE)
+        assert live(host) == before + 3
+
+    def test_a_broken_generation_never_serves(self, host: Any, play: Any) -> None:
+        before = live(host)
+        host.check_output("printf 'HEALTH=\"503 Sick\"\\n' > /opt/broken")
+        said = play.fails(uwsgi_environment_file="/opt/broken", **NATIVE)
+        assert "GET /health (Host: localhost, http) answered 503, wanted 200: ok" in said
+        assert live(host) == before
+        assert self.ask(host)["generation"] == str(before)
+
+    def test_to_gunicorn_and_back_under_load_loses_no_request(self, host: Any, play: Any) -> None:
+        with Load(host, WEB):
+            play.succeeds(**NATIVE)
+            for playbook, software in ((GUNICORN, "gunicorn/"), ("converge.yml", "uwsgi/")):
+                play.succeeds(playbook=playbook, **NATIVE)
+                assert self.ask(host)["server"].startswith(software)
+
+    @pytest.mark.parametrize("playbook", [GUNICORN, "converge.yml"], ids=["gunicorn", "uwsgi"])
+    def test_a_request_arrives_as_it_was_sent(self, host: Any, play: Any, playbook: str) -> None:
+        play.succeeds(playbook=playbook, **NATIVE)
+        told = self.ask(host, "/caf%C3%A9%20%2541%3F?q=%20a&b=1")
+        assert (told["path"], told["query"]) == ("/café %41?", "q=%20a&b=1")
+        host.check_output("head -c 300000 /dev/zero > /run/body")
+        told = self.ask(host, "/body", "--data-binary @/run/body")
+        assert (told["method"], told["body"]) == ("POST", 300000)
+        started = time.monotonic()
+        assert self.ask(host, "/long")["path"] == "/long"
+        assert time.monotonic() - started < 2, "the end of the answer is seen at once"
+
+    @pytest.mark.parametrize("playbook", [GUNICORN, "converge.yml"], ids=["gunicorn", "uwsgi"])
+    def test_what_the_client_said_of_itself_is_overwritten(
+        self, host: Any, play: Any, playbook: str
+    ) -> None:
+        play.succeeds(playbook=playbook, **NATIVE)
+        forged = {
+            "X-Forwarded-For": "198.51.100.1",
+            "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Prefix": "/evil",
+            "X-Forwarded-Ssl": "on",
+            "Forwarded": "for=198.51.100.1",
+            "Proxy": "http://evil.example",
+            "X-Kept": "yes",
+        }
+        options = " ".join(f"-H '{name}: {value}'" for name, value in forged.items())
+        told = self.ask(host, "/", f"{options} -H 'Host: shop.example.org:81'")
+        got = told["headers"]
+        assert got["HTTP_HOST"] == got["HTTP_X_FORWARDED_HOST"] == "shop.example.org:81"
+        assert got["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
+        assert got["HTTP_X_FORWARDED_PROTO"] == told["scheme"] == "http"
+        assert got["HTTP_X_KEPT"] == "yes"
+        assert len(got["HTTP_X_REQUEST_ID"]) == 32
+        for name in ("X_FORWARDED_PREFIX", "X_FORWARDED_SSL", "FORWARDED", "PROXY"):
+            assert f"HTTP_{name}" not in got
+
+    def test_back_to_http(self, host: Any, play: Any) -> None:
+        play.succeeds()
+        play.succeeds(playbook="nginx.yml")
+        assert self.ask(host)["server"].startswith("uwsgi/")
+        serves(host)
+
+
+def test_three_switches_under_load_through_nginx_lose_no_request(host: Any, play: Any) -> None:
+    play.succeeds(playbook="nginx.yml")
+    with Load(host, WEB):
+        for threads in (2, 3, 8):
+            play.succeeds(uwsgi_threads=threads)
+    play.succeeds()
+    serves(host)
+
+
+def test_unknown_setting_is_named(host: Any, play: Any) -> None:
+    before = live(host)
+    said = play.fails(uwsgi_config={"workerz": 3})
+    assert "unknown config directive: workerz" in said
+    assert live(host) == before
+    serves(host)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"uwsgi_bind": "0.0.0.0:70000"}, 'uwsgi_bind: found "0.0.0.0:70000"; allowed are'),
+        ({"uwsgi_bind": "http.sock"}, 'uwsgi_bind: found "http.sock"; allowed are'),
+        (
+            {"uwsgi_bind": "0.0.0.0:8000", "uwsgi_protocol": "uwsgi"},
+            'uwsgi_bind: found "0.0.0.0:8000" with uwsgi_protocol uwsgi; allowed are',
+        ),
+        ({"uwsgi_protocol": "fastcgi"}, "value of uwsgi_protocol must be one of"),
+        ({"uwsgi_package": "source"}, "value of uwsgi_package must be one of"),
+        ({"uwsgi_user": "root"}, "uwsgi_user: found root"),
+        ({"uwsgi_config": '{"threads": 1}'}, "uwsgi_config, uwsgi_unit_config: found"),
+        ({"uwsgi_processes": -1}, "uwsgi_processes: found -1; allowed are 0 and more"),
+        ({"uwsgi_threads": "many"}, "uwsgi_threads"),
+        ({"uwsgi_buffer_size": 70000}, "uwsgi_buffer_size: found 70000; allowed are 4096 to 65535"),
+        (
+            {"uwsgi_config": {"socket": "0.0.0.0:80"}},
+            "uwsgi_config: found socket; the role decides these",
+        ),
+        ({"uwsgi_config": {"die_on_term": True}}, "'die_on_term' is not the name of a setting"),
+        ({"uwsgi_health_path": "health"}, 'uwsgi_health_path: found "health"; allowed is'),
+    ],
+    ids=[
+        "port",
+        "relative",
+        "network",
+        "protocol",
+        "package",
+        "root",
+        "text",
+        "negative",
+        "type",
+        "buffer",
+        "socket",
+        "name",
+        "path",
+    ],
+)
+def test_bad_input_is_named_before_anything_changes(
+    host: Any, play: Any, variables: dict[str, Any], said: str
+) -> None:
+    before = live(host)
+    assert said in play.fails(**variables)
+    assert live(host) == before
+    serves(host)
+
+
+def test_after_a_reboot_the_live_generation_serves(host: Any, reboot: Any) -> None:
+    number = live(host)
+    reboot()
+    assert live(host) == number
+    assert ask(host)["generation"] == str(number)
+    serves(host)
+    assert host.file(f"{HOME}/live").is_symlink
+
+
+def test_nothing_changes_in_the_end(play: Any) -> None:
+    assert "changed=0" in play.succeeds()
