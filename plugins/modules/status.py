@@ -310,30 +310,38 @@ class App:
 
     def ask(self) -> tuple[str, str]:
         """The release that answers on the live generation's own socket, and what is wrong."""
+        release = ""
+        for health in wsgi.checks(self.generations.record(self.live)["health"]):
+            release, problem = self.ask_for(health)
+            if problem:
+                return release, problem
+        return release, ""
+
+    def ask_for(self, health: dict[str, Any]) -> tuple[str, str]:
+        """The same for one health check."""
         record = self.generations.record(self.live)
-        health = record["health"]
         headers = wsgi.health_headers(health, record["proxy_hops"])
         headers["X-Flaskops-Token"] = record["token"]
+        path, protocol = health["path"], record.get("protocol", "http")
         seconds = min(health["timeout"], self.timeout)
         log = f"journalctl -u {self.unit}"
         try:
             status, body, answer = ask(
-                probe_path(self.name, self.live), health["path"], headers, seconds
+                probe_path(self.name, self.live), path, headers, seconds, protocol
             )
         except (OSError, http.client.HTTPException) as error:
-            why = str(error) or type(error).__name__
-            return "", f"no answer to GET {health['path']} ({why}): {log}"
+            return "", f"no answer to GET {path} ({error or type(error).__name__}): {log}"
         release = answer.get(wsgi.RELEASE_HEADER, "")
         problem = wsgi.unhealthy(status, body, health)
         if problem:
             said = problem.partition(": ")[0]  # without the page, which can be anything
-            return release, f"GET {health['path']} {said}: {log}"
-        if release != record["release"]:
-            return release, (
+            problem = f"GET {path} {said}: {log}"
+        elif release != record["release"]:
+            problem = (
                 f"release {release or '(none)'} answers, {record['release']} is live: "
                 f"systemctl restart {self.name}"
             )
-        return release, ""
+        return release, problem
 
     def parts(self) -> Iterator[str]:
         """Which background processes and timed commands of the live generation have failed."""

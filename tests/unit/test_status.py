@@ -97,7 +97,7 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
 
-    def ask(path: Path, target: str, headers: dict[str, str], seconds: float) -> Any:
+    def ask(path: Path, target: str, headers: dict[str, str], *_: Any) -> Any:
         assert (path.name, target) == ("probe-2.sock", "/healthz")
         assert headers["X-Flaskops-Token"] == TOKEN
         if isinstance(made.answer, Exception):
