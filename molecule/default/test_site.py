@@ -171,6 +171,12 @@ def ran(play: Any, *options: str, **variables: Any) -> list[str]:
     return [name for name in modules if name not in NOT_ON_THE_HOST]
 
 
+def test_status_names_the_release_that_answers(play: Any, site: Site) -> None:
+    output = play.succeeds(playbook="../../playbooks/status.yml")
+    (row,) = (line.split() for line in output.splitlines() if " serving " in line)
+    assert row[1:5] == ["pulse", "serving", site.about()["generation"], site.about()["release"]]
+
+
 def test_a_run_with_nothing_to_change_makes_few_calls(play: Any) -> None:
     calls = ran(play)
     assert {"apt", "release", "switch", "config_files"} <= set(calls), calls

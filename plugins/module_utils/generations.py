@@ -161,6 +161,15 @@ class Generations:
         name = os.path.basename(os.readlink(link))
         return int(name) if name.isdigit() and int(name) in self.numbers() else 0
 
+    def rollback_target(self) -> int:
+        """The generation a rollback goes to, 0 when there is none.
+
+        The one that was live before, else the newest other one that has served.
+        """
+        live, previous = self.live(), self.previous()
+        good = [number for number in self.numbers() if number != live and self.whole(number)]
+        return previous if previous in good else max(good, default=0)
+
     def create(
         self, release: Path, group: int, record: dict[str, Any], texts: dict[str, str]
     ) -> int:
