@@ -438,10 +438,9 @@ def test_wheel_is_the_app(host: Any, play: Any, tmp_path: Path) -> None:
     assert host.file(instance).linked_to == f"{HOME}/shared/instance"
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_package_of_an_index_is_the_app(host: Any, play: Any, installer: str) -> None:
+def test_package_of_an_index_is_the_app(host: Any, play: Any) -> None:
     source = "pypi:itsdangerous==2.2.0"
-    play.succeeds(flask_app_source=source, flask_app_installer=installer)
+    play.succeeds(flask_app_source=source)
     record = selected(host)
     assert record["id"].startswith("2.2.0-")
     assert (record["revision"], record["source"]) == ("2.2.0", source)
