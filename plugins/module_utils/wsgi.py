@@ -5,8 +5,8 @@
 The switch writes this file into every generation as ``flaskops_wsgi.py``, beside
 ``generation.json``. Gunicorn serves ``flaskops_wsgi:application`` and calls ``gate`` in each worker
 before it accepts a request. uWSGI is started by running this file; each of its workers gets the app
-from ``for_uwsgi()``. Standard library only; Flask and Werkzeug are the app's own, and not needed for
-a plain ``module:callable``.
+from ``for_uwsgi()``. Standard library only; Flask and Werkzeug are the app's own, and not needed
+for a plain ``module:callable``.
 """
 
 from __future__ import annotations
