@@ -305,7 +305,7 @@ def test_a_worker_of_uwsgi_waits_for_the_others(
         looks.append(1)
         wsgi._shared[2] = len(looks) == 3  # the other one passes
 
-    monkeypatch.setattr(wsgi.time, "sleep", look)
+    monkeypatch.setattr(time, "sleep", look)
     wsgi.for_uwsgi()
     assert len(looks) == 3
 
