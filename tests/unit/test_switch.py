@@ -512,3 +512,10 @@ def test_the_protocol_is_recorded_and_asked_in(host: Host, monkeypatch: pytest.M
     host.run("r1", protocol="uwsgi")
     assert spoken == ["http"] * 2 + ["uwsgi"] * 2
     assert host.generations.record(2)["protocol"] == "uwsgi"
+
+
+def test_what_uwsgi_says_of_itself_is_not_in_the_way_of_the_reason() -> None:
+    log = ["*** Starting uWSGI", 'running "unix_signal:15 x" (master-start)...', "  File a.py"]
+    reason = "The app cannot be loaded: ImportError"
+    assert generations.excerpt([*log, reason, "OOPS !"]) == ["  File a.py", reason]
+    assert generations.excerpt(log) == log
