@@ -242,6 +242,32 @@ def test_systemd_is_told_when_the_last_worker_has_passed(
         assert systemd.recv(100).startswith(b"READY=1")
 
 
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/a/b.css", "/a/b.css"),
+        ("/caf\xc3\xa9", "/caf%C3%A9"),
+        ("/a\n127.0.0.1 forged", "/a%0A127.0.0.1%20forged"),
+        ('/"', "/%22"),
+        ("/%41", "/%2541"),
+        ("", ""),
+    ],
+)
+def test_a_path_cannot_forge_lines_of_the_log(path: str, logged: str) -> None:
+    assert wsgi.logged_path({"PATH_INFO": path, "QUERY_STRING": "secret=1"}) == logged
+
+
+def test_gunicorn_finds_the_path_for_its_log() -> None:
+    app_file(
+        "plain.py",
+        "def serve(environ, start_response):\n"
+        "    start_response('200 OK', [('X-Path', environ['flaskops.path'])])\n    return []\n",
+    )
+    config = {"entrypoint": "plain:serve", "proxy_hops": 0, "token": "t", "release": "r"}
+    seen = ask(wsgi.build_application(config), "/a\nb")[1]
+    assert seen["X-Path"] == "/a%0Ab"
+
+
 class FakeUwsgi(types.ModuleType):
     """The module that uWSGI gives its workers."""
 
@@ -281,7 +307,7 @@ def test_a_worker_of_uwsgi_tells_systemd_and_logs_no_query(
         app = wsgi.for_uwsgi()
         assert systemd.recv(100).startswith(b"READY=1")
     assert sys.executable == str(Path(sys.prefix) / "bin" / "python")
-    assert ask(app, REQUEST_URI="/?secret=1")[2] == b"hello"
+    assert ask(app, QUERY_STRING="secret=1")[2] == b"hello"
     assert fake.logged == {"path": "/"}
 
 
