@@ -17,6 +17,8 @@ import pytest
 import plays
 import testbed
 
+pytest.register_assert_rewrite("serving")
+
 #: Seconds for one run of a playbook.
 PLAY_TIMEOUT = 180
 

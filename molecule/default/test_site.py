@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 import tarfile
+import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,39 @@ def test_deploy_brings_a_new_release_and_nothing_else(
     play.succeeds()  # and back to what the scenario says
 
 
+def test_to_uwsgi_and_back_on_the_live_site_loses_no_request(
+    host: Any, play: Any, site: Site, outside: Outside
+) -> None:
+    statuses: Counter[int | str] = Counter()
+    enough = threading.Event()
+
+    def visitor() -> None:
+        visitors_site = Site(outside(80))
+        while not enough.is_set():
+            try:
+                statuses[visitors_site.get("/about.json")[0]] += 1
+            except OSError as error:
+                statuses[str(error)] += 1
+
+    visitors = [threading.Thread(target=visitor) for _ in range(4)]
+    for one in visitors:
+        one.start()
+    try:
+        play.succeeds(wsgi_server="uwsgi")
+        under_uwsgi = site.about()
+        told = play.succeeds(wsgi_server="uwsgi")
+        play.succeeds()
+    finally:
+        enough.set()
+        for one in visitors:
+            one.join()
+    assert "changed=0" in told
+    assert under_uwsgi["release"] != site.about()["release"]
+    assert list(statuses) == [200], statuses
+    log = host.check_output("journalctl -t pulse -o cat | grep -c 'Starting uWSGI'")
+    assert int(log) > 0
+
+
 def test_site_comes_back_after_a_reboot(host: Any, reboot: Callable[[], None], site: Site) -> None:
     before = site.about()["release"]
     reboot()
@@ -220,7 +255,7 @@ def test_site_comes_back_after_a_reboot(host: Any, reboot: Callable[[], None], s
     ("variables", "said"),
     [
         ({"cache_server": "memcache"}, 'cache_server: found "memcache"; allowed are'),
-        ({"wsgi_server": "waitress"}, 'wsgi_server: found "waitress"; allowed is'),
+        ({"wsgi_server": "waitress"}, 'wsgi_server: found "waitress"; allowed are'),
         ({"flask_app_source": ""}, 'flask_app_source: found ""; allowed are'),
     ],
     ids=["cache", "server", "source"],
@@ -248,7 +283,11 @@ def test_artifact_holds_what_users_need_and_no_more(artifact: Path) -> None:
     assert not tops & unwanted
     assert not [member.name for member in members if "/tests/" in member.name]
     assert not [top for top in tops if top.startswith(".")]
-    assert not [member.name for member in members if member.issym() or member.islnk()]
+    names = {member.name for member in members}
+    for member in members:
+        target = os.path.normpath(os.path.join(os.path.dirname(member.name), member.linkname))
+        assert not member.islnk(), member.name
+        assert not member.issym() or target in names, f"{member.name} leads out of the collection"
     assert not [m.name for m in members if re.search(r"__pycache__|\.py[co]$|_cache/", m.name)]
     assert max(member.size for member in members) < 500_000
 

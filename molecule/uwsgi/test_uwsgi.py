@@ -67,7 +67,7 @@ def test_a_hung_request_is_ended_by_harakiri(host: Any, play: Any) -> None:
 def test_a_replaced_worker_loses_nothing(host: Any, play: Any) -> None:
     """max-requests, as a remedy for leaks."""
     play.succeeds(uwsgi_max_requests=200)
-    with Load(host):
+    with Load(host, least=100):
         time.sleep(20)
     serves(host)
     play.succeeds()

@@ -21,6 +21,8 @@ from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
 #: Lines of the failing unit's log in the error: one screen.
 LOG_LINES = 30
 LOG_READ = 500
+#: The last of the many lines in which uWSGI says how it was built and set up.
+UWSGI_IS_UP = 'running "unix_signal:15 '
 SYSTEMCTL_TIMEOUT = 900
 SERVED_FILE = "served"
 
@@ -95,7 +97,9 @@ def excerpt(lines: list[str]) -> list[str]:
     """The part of a log that says why: up to the reason when one is given, else the end."""
     lines = [line for line in lines if "[INFO]" not in line]
     reasons = [i for i, line in enumerate(lines) if line.startswith(wsgi.REASONS)]
-    return lines[: reasons[-1] + 1 if reasons else None][-LOG_LINES:]
+    lines = lines[: reasons[-1] + 1 if reasons else None]
+    greetings = [i for i, line in enumerate(lines) if line.startswith(UWSGI_IS_UP)]
+    return lines[greetings[-1] + 1 if reasons and greetings else 0 :][-LOG_LINES:]
 
 
 class UnixConnection(http.client.HTTPConnection):

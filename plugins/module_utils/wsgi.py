@@ -4,8 +4,8 @@
 
 The switch writes this file into every generation as ``flaskops_wsgi.py``, beside
 ``generation.json``. Gunicorn serves ``flaskops_wsgi:application`` and calls ``gate`` in each worker
-before it accepts a request; uWSGI is started by running this file, and each of its workers gets the
-app from ``for_uwsgi()``. Standard library only; Flask and Werkzeug are the app's own, and not needed
+before it accepts a request. uWSGI is started by running this file; each of its workers gets the app
+from ``for_uwsgi()``. Standard library only; Flask and Werkzeug are the app's own, and not needed
 for a plain ``module:callable``.
 """
 
@@ -22,6 +22,7 @@ import socket
 import sys
 import time
 import traceback
+import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ PROVED_FILE = "proved"
 #: Only the switch knows the token; who sends it is told which release answers.
 TOKEN_HEADER = "HTTP_X_FLASKOPS_TOKEN"
 RELEASE_HEADER = "X-Flaskops-Release"
+#: Where Gunicorn's log finds the path.
+LOGGED_PATH = "flaskops.path"
 #: Exit code of a worker that cannot boot, Gunicorn's own: it then gives up instead of retrying.
 BOOT_ERROR = 3
 #: uWSGI's own, UWSGI_FAILED_APP_CODE: with ``need-app`` it then gives up instead of retrying.
@@ -140,6 +143,7 @@ def build_application(config: dict[str, Any]) -> Wsgi:
     token, release = config["token"], config["release"]
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[LOGGED_PATH] = logged_path(environ)
         if environ.get(TOKEN_HEADER) != token:
             return app(environ, start_response)
 
@@ -149,6 +153,15 @@ def build_application(config: dict[str, Any]) -> Wsgi:
         return app(environ, named)
 
     return application
+
+
+def logged_path(environ: dict[str, Any]) -> str:
+    """The path for the log, quoted: the servers' own variables have a line break in it as it is.
+
+    Without the query, which can hold secrets.
+    """
+    path = environ.get("PATH_INFO", "")
+    return urllib.parse.quote(path, safe="/!$&'()*+,;=:@~", encoding="latin-1", errors="replace")
 
 
 def _decoded_once(app: Wsgi) -> Wsgi:
@@ -407,8 +420,7 @@ def for_uwsgi() -> Wsgi:
         time.sleep(LOOK_AGAIN)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        # For the log: uWSGI's own variables hold the query, or a path with line breaks in it.
-        uwsgi.set_logvar("path", environ["REQUEST_URI"].partition("?")[0])
+        uwsgi.set_logvar("path", logged_path(environ))
         return built(environ, start_response)
 
     return application

@@ -126,6 +126,41 @@ def test_no_location_drops_the_servers_headers(render: Render) -> None:
         assert "proxy_set_header" not in location
 
 
+def test_the_uwsgi_protocol_has_a_counterpart_of_everything(render: Render) -> None:
+    http, uwsgi = site(render()), site(render(nginx_upstream_protocol="uwsgi"))
+    assert directives(uwsgi, "uwsgi_pass") == ["app", "app"]
+    assert not re.findall(r"^\s*(proxy_|keepalive)", uwsgi, re.MULTILINE)
+    assert "uwsgi" not in http
+    for name in ("connect_timeout", "read_timeout", "send_timeout", "buffers", "buffer_size"):
+        assert directives(uwsgi, f"uwsgi_{name}") == directives(http, f"proxy_{name}")
+    params = dict(line.split(" ", 1) for line in directives(uwsgi, "uwsgi_param"))
+    assert params.pop("HTTP_CONNECTION") == "close"
+    for header in directives(http, "proxy_set_header"):
+        name, value = header.split(" ")
+        if name != "Connection":
+            param = f"HTTP_{name.upper().replace('-', '_')}"
+            assert params.pop(param) == f"{value} if_not_empty"
+    assert {"PATH_INFO", "QUERY_STRING", "REQUEST_METHOD", "CONTENT_LENGTH"} <= set(params)
+
+
+def test_one_variable_sets_the_protocol_of_the_site(render: Render) -> None:
+    assert directives(site(render(wsgi_protocol="uwsgi")), "uwsgi_pass") == ["app", "app"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "server"),
+    [
+        ({"gunicorn_bind": "127.0.0.1:1"}, "127.0.0.1:1"),
+        ({"gunicorn_bind": "127.0.0.1:1", "wsgi_server": "uwsgi"}, "unix:/run/app/http.sock"),
+        ({"uwsgi_bind": "127.0.0.1:2", "wsgi_server": "uwsgi"}, "127.0.0.1:2"),
+    ],
+)
+def test_the_app_is_where_its_server_listens(
+    render: Render, variables: dict[str, Any], server: str
+) -> None:
+    assert directives(site(render(**variables)), "server") == [server]
+
+
 def test_static_files_are_directories_or_single_files(render: Render) -> None:
     text = site(render(nginx_static={"/s/": "/srv/a/s/", "/favicon.ico": "/srv/a/f.ico"}))
     assert "location ^~ /s/ {\n        alias /srv/a/s/;" in text

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 import os
+import socket
 import socketserver
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -692,3 +695,75 @@ def test_a_unit_beside_the_server_is_fenced_in_alike() -> None:
 def test_parts_that_cannot_be(processes: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(parts.PartError, match=said):
         parts.units("shop", SERVER, processes, [])
+
+
+def uwsgi_server(path: str, answer: bytes, seen: list[dict[str, str]]) -> threading.Thread:
+    """Answer one request that comes as a packet of the uwsgi protocol."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with listener, connection:
+            file = connection.makefile("rb")
+            modifier1, size, modifier2 = struct.unpack("<BHB", file.read(4))
+            assert (modifier1, modifier2) == (0, 0)
+            parts, rest = [], file.read(size)
+            while rest:
+                (length,) = struct.unpack("<H", rest[:2])
+                parts.append(rest[2 : 2 + length].decode())
+                rest = rest[2 + length :]
+            seen.append(dict(zip(parts[::2], parts[1::2], strict=True)))
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_the_uwsgi_protocol_is_spoken_where_the_server_does(tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+    path = tmp_path / "probe.sock"
+    answer = b"HTTP/1.1 200 OK\r\nX-Flaskops-Release: r1\r\n\r\nwell"
+    thread = uwsgi_server(str(path), answer, seen)
+    headers = {"Host": "shop.example", "X-Flaskops-Token": "t"}
+    told = generations.ask(path, "/caf%C3%A9?deep=1", headers, 5, "uwsgi")
+    thread.join(5)
+    assert told == (200, b"well", {"X-Flaskops-Release": "r1"})
+    assert seen[0]["PATH_INFO"] == "/café"
+    assert seen[0]["QUERY_STRING"] == "deep=1"
+    assert seen[0]["HTTP_HOST"] == "shop.example"
+    assert seen[0]["HTTP_X_FLASKOPS_TOKEN"] == "t"
+    assert seen[0]["HTTP_CONNECTION"] == "close"
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n"])
+def test_no_answer_in_the_uwsgi_protocol_is_an_error(tmp_path: Path, answer: bytes) -> None:
+    path = tmp_path / "probe.sock"
+    thread = uwsgi_server(str(path), answer, [])
+    with pytest.raises((OSError, http.client.HTTPException)):
+        generations.ask(path, "/", {}, 5, "uwsgi")
+    thread.join(5)
+
+
+def test_the_protocol_is_recorded_and_asked_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoken = []
+    real = generations.ask
+
+    def ask(*arguments: Any) -> Any:
+        spoken.append(arguments[4])
+        return real(*arguments[:4])  # the played server speaks HTTP only
+
+    monkeypatch.setattr(switch, "ask", ask)
+    host.run("r1")
+    host.run("r1", protocol="uwsgi")
+    assert spoken == ["http"] * 2 + ["uwsgi"] * 2
+    assert host.generations.record(2)["protocol"] == "uwsgi"
+
+
+def test_what_uwsgi_says_of_itself_is_not_in_the_way_of_the_reason() -> None:
+    log = ["*** Starting uWSGI", 'running "unix_signal:15 x" (master-start)...', "  File a.py"]
+    reason = "The app cannot be loaded: ImportError"
+    assert generations.excerpt([*log, reason, "OOPS !"]) == ["  File a.py", reason]
+    assert generations.excerpt(log) == log

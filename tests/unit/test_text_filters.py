@@ -134,7 +134,9 @@ def test_nul_is_refused_without_the_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "filter_", [text.env_file, text.python_settings, text.unit_settings], ids=lambda f: f.__name__
+    "filter_",
+    [text.env_file, text.ini_settings, text.python_settings, text.unit_settings],
+    ids=lambda f: f.__name__,
 )
 def test_what_is_no_dict_is_refused(filter_: object) -> None:
     assert callable(filter_)
@@ -169,6 +171,44 @@ def test_unit_settings() -> None:
 def test_unit_settings_cannot_smuggle_lines(settings: dict[str, object]) -> None:
     with pytest.raises(AnsibleFilterError):
         text.unit_settings(settings)
+
+
+def test_ini_settings() -> None:
+    given_ = {
+        "lazy-apps": True,
+        "vacuum": False,
+        "threads": 4,
+        "add-header": ["X-A: 100%", "X-B: %d"],
+        "log-format": "%(method)",
+        "harakiri": None,
+    }
+    assert text.ini_settings(given_).splitlines() == [
+        "lazy-apps = true",
+        "vacuum = false",
+        "threads = 4",
+        "add-header = X-A: 100%%",
+        "add-header = X-B: %%d",
+        "log-format = %%(method)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"threads": "1\nuid=root"},
+        {"threads": "1\ruid=root"},
+        {"lazy_apps": True},
+        {"[uwsgi]": 1},
+        {"a b": 1},
+        {"": 1},
+        {7: 1},
+        {"threads": {"a": 1}},
+        {"threads": [["a"]]},
+    ],
+)
+def test_ini_settings_cannot_smuggle_lines(settings: dict[object, object]) -> None:
+    with pytest.raises(AnsibleFilterError, match="ini_settings: "):
+        text.ini_settings(settings)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import mmap
+import os
 import socket
 import sys
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +240,157 @@ def test_systemd_is_told_when_the_last_worker_has_passed(
             systemd.recv(100)
         assert ready.worker_passed(4)  # in the place of worker 2, which died
         assert systemd.recv(100).startswith(b"READY=1")
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/a/b.css", "/a/b.css"),
+        ("/caf\xc3\xa9", "/caf%C3%A9"),
+        ("/a\n127.0.0.1 forged", "/a%0A127.0.0.1%20forged"),
+        ('/"', "/%22"),
+        ("/%41", "/%2541"),
+        ("", ""),
+    ],
+)
+def test_a_path_cannot_forge_lines_of_the_log(path: str, logged: str) -> None:
+    assert wsgi.logged_path({"PATH_INFO": path, "QUERY_STRING": "secret=1"}) == logged
+
+
+def test_gunicorn_finds_the_path_for_its_log() -> None:
+    app_file(
+        "plain.py",
+        "def serve(environ, start_response):\n"
+        "    start_response('200 OK', [('X-Path', environ['flaskops.path'])])\n    return []\n",
+    )
+    config = {"entrypoint": "plain:serve", "proxy_hops": 0, "token": "t", "release": "r"}
+    seen = ask(wsgi.build_application(config), "/a\nb")[1]
+    assert seen["X-Path"] == "/a%0Ab"
+
+
+class FakeUwsgi(types.ModuleType):
+    """The module that uWSGI gives its workers."""
+
+    def __init__(self, number: int, processes: int, opt: dict[bytes, bytes]) -> None:
+        super().__init__("uwsgi")
+        self.number, self.numproc, self.opt = number, processes, opt
+        self.logged: dict[str, str] = {}
+
+    def worker_id(self) -> int:
+        return self.number
+
+    def set_logvar(self, name: str, value: str) -> None:
+        self.logged[name] = value
+
+
+def uwsgi_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **health: Any) -> FakeUwsgi:
+    """A generation of an app, and a worker of uWSGI that is the only one."""
+    app_file("app.py", FLASK.format(name="app", say="hello"))
+    folder = generation(tmp_path, **health)
+    record = json.loads((folder / wsgi.SETTINGS_FILE).read_text())
+    record |= {"entrypoint": "", "token": "t", "release": "r", "protocol": "http"}
+    monkeypatch.setattr(wsgi, "settings", lambda directory=None: record)
+    monkeypatch.setattr(sys, "executable", sys.executable)
+    fake = FakeUwsgi(1, 1, {})
+    monkeypatch.setitem(sys.modules, "uwsgi", fake)
+    return fake
+
+
+def test_a_worker_of_uwsgi_tells_systemd_and_logs_no_query(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = uwsgi_worker(monkeypatch, tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv(wsgi.NOTIFY_SOCKET, str(tmp_path / "notify"))
+        app = wsgi.for_uwsgi()
+        assert systemd.recv(100).startswith(b"READY=1")
+    assert sys.executable == str(Path(sys.prefix) / "bin" / "python")
+    assert ask(app, QUERY_STRING="secret=1")[2] == b"hello"
+    assert fake.logged == {"path": "/"}
+
+
+def test_a_worker_of_uwsgi_that_fails_ends_with_the_code_that_ends_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uwsgi_worker(monkeypatch, tmp_path, status=[200], path="/none")
+    with pytest.raises(SystemExit) as ended:
+        wsgi.for_uwsgi()
+    assert ended.value.code == 22
+    assert capsys.readouterr().err.startswith("Health check failed: GET /none ")
+
+
+def test_a_worker_of_uwsgi_waits_for_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uwsgi_worker(monkeypatch, tmp_path).numproc = 2
+    looks = []
+
+    def look(_: float) -> None:
+        looks.append(1)
+        wsgi._shared[2] = len(looks) == 3  # the other one passes
+
+    monkeypatch.setattr(time, "sleep", look)
+    wsgi.for_uwsgi()
+    assert len(looks) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 4),
+        ({b"cheaper": b"2"}, 2),
+        ({"cheaper": "2", "cheaper-initial": "3"}, 3),
+        ({"cheaper": "9"}, 4),
+    ],
+)
+def test_a_cheap_uwsgi_starts_with_fewer_workers(options: dict[Any, Any], count: int) -> None:
+    assert wsgi._first_workers(4, options) == count
+
+
+def test_uwsgi_is_started_without_systemds_socket_and_with_memory_to_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[Any] = []
+    for name in (wsgi.SHARED_FD, wsgi.NOTIFY_SOCKET, wsgi.PROCESSES):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    monkeypatch.setattr(os, "execv", lambda path, argv: started.append((path, argv)))
+    wsgi.launch("/usr/bin/uwsgi-core", ["--ini", "x"])
+    assert started == [("/usr/bin/uwsgi-core", ["/usr/bin/uwsgi-core", "--ini", "x"])]
+    assert "NOTIFY_SOCKET" not in os.environ
+    assert os.environ[wsgi.NOTIFY_SOCKET] == "/run/notify"
+    assert int(os.environ[wsgi.PROCESSES]) == wsgi.default_workers()
+    descriptor = int(os.environ[wsgi.SHARED_FD])
+    assert os.get_inheritable(descriptor)
+    with mmap.mmap(descriptor, mmap.PAGESIZE) as memory:
+        assert memory[0] == 0
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("raw", "query", "script", "path"),
+    [
+        ("/caf\xc3\xa9 %41?a=%20", "a=%20", "", "/caf\xc3\xa9 %41"),
+        ("/a?b", "", "", "/a?b"),
+        ("/shop/a?b=1", "b=1", "/shop", "/a"),
+    ],
+)
+def test_a_path_over_the_uwsgi_protocol_is_decoded_once(
+    raw: str, query: str, script: str, path: str
+) -> None:
+    seen = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return []
+
+    environ = {"RAW_URI": raw, "QUERY_STRING": query, "SCRIPT_NAME": script}
+    ask(wsgi._decoded_once(app), "/decoded twice", **environ)
+    ask(wsgi._decoded_once(app), "/of uWSGI")
+    assert seen == [path, "/of uWSGI"]
 
 
 def test_default_workers_follow_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
