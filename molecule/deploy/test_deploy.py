@@ -112,7 +112,7 @@ class Load:
             )
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_exc: object) -> None:
         for name in VISITORS:
             self.host.check_output(f"systemctl kill --signal=INT load-{name}.service")
         for name in VISITORS:
