@@ -326,9 +326,13 @@ class App:
         seconds = min(health["timeout"], self.timeout)
         log = f"journalctl -u {self.unit}"
         try:
-            status, body, answer = ask(
-                probe_path(self.name, self.live), path, headers, seconds, protocol
-            )
+            try:
+                probe = probe_path(self.name, self.live)
+                status, body, answer = ask(probe, path, headers, seconds, protocol)
+            except (FileNotFoundError, ConnectionRefusedError):
+                # systemd closes it when a start fails and may not open it for the next one. The
+                # token still tells this generation from any other.
+                status, body, answer = ask(self.public(), path, headers, seconds, protocol)
         except (OSError, http.client.HTTPException) as error:
             return "", f"no answer to GET {path} ({error or type(error).__name__}): {log}"
         release = answer.get(wsgi.RELEASE_HEADER, "")
@@ -342,6 +346,14 @@ class App:
                 f"systemctl restart {self.name}"
             )
         return release, problem
+
+    def public(self) -> Path:
+        """The public socket; FileNotFoundError where it is none of the file system."""
+        listen = self.systemd.properties(f"{self.name}.socket", "Listen").get("Listen", "")
+        path = listen.removesuffix(" (Stream)")
+        if not path.startswith("/"):
+            raise FileNotFoundError(f"{probe_path(self.name, self.live)} is not there")
+        return Path(path)
 
     def parts(self) -> Iterator[str]:
         """Which background processes and timed commands of the live generation have failed."""

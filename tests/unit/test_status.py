@@ -55,6 +55,7 @@ class Host:
         (self.home / "generations").mkdir(parents=True)
         self.units.mkdir()
         self.systemd = FakeSystemd(self.units)
+        self.open = ["probe-2.sock"]
         self.answer: Any = (200, b"ok", {wsgi.RELEASE_HEADER: "r2-b"})
 
     def generation(self, number: int, release: str, *, served: bool = True) -> None:
@@ -78,7 +79,7 @@ class Host:
 
     def up(self, number: int, **properties: str) -> None:
         self.systemd.shown |= {
-            "shop.socket": {"ActiveState": "active"},
+            "shop.socket": {"ActiveState": "active", "Listen": "/run/shop/http.sock (Stream)"},
             f"shop@{number}.service": {
                 "ActiveState": "active",
                 "MainPID": str(os.getpid()),
@@ -98,7 +99,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
 
     def ask(path: Path, target: str, headers: dict[str, str], *_: Any) -> Any:
-        assert (path.name, target) == ("probe-2.sock", "/healthz")
+        assert target == "/healthz"
+        if path.name not in made.open:
+            raise FileNotFoundError(2, "No such file or directory")
         assert headers["X-Flaskops-Token"] == TOKEN
         if isinstance(made.answer, Exception):
             raise made.answer
@@ -170,6 +173,15 @@ def test_state_is_what_systemd_says(
     assert said in "".join(found["problems"])
     assert bool(found["problems"]) == bool(said)
     assert (found["uptime"], found["memory"], found["workers"]) == (0, 0, 0)
+
+
+def test_public_socket_is_asked_where_the_generations_own_is_gone(host: Host) -> None:
+    host.open = ["http.sock"]
+    assert (host.look()["state"], host.look()["answered_release"]) == ("serving", "r2-b")
+    host.systemd.shown["shop.socket"]["Listen"] = "127.0.0.1:8000 (Stream)"
+    found = host.look()
+    assert found["state"] == "broken"
+    assert "/run/shop/probe-2.sock is not there" in found["problems"][0]
 
 
 def test_closed_socket_is_no_serving(host: Host) -> None:
