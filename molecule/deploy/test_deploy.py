@@ -359,7 +359,9 @@ def test_processes_follow_the_release_and_finish_their_work(
     assert not host.service(f"shop.mail@{second}").is_running
     host.check_output("systemctl start shop")
     assert host.service(f"shop.mail@{second}").is_running
-    bad: dict[str, Any] = {"flask_app_processes": [{"name": "mail", "command": "python nowhere.py"}]}
+    bad: dict[str, Any] = {
+        "flask_app_processes": [{"name": "mail", "command": "python nowhere.py"}]
+    }
     told = fails(flask_app_source=str(place), **bad)
     assert "shop.mail@" in told
     assert "can't open file" in told
