@@ -7,7 +7,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 # The Molecule scenario of `make scenario`, and how many `make test` runs at a time (2 at most).
 S ?= default
-JOBS ?= 1
+JOBS ?= 2
 # The demo's ports on 127.0.0.1.
 DEMO_SSH_PORT ?= 8022
 DEMO_HTTP_PORT ?= 8080
