@@ -331,6 +331,38 @@ def test_hosts_go_back_to_one_release_only(hosts: dict[str, Any]) -> None:
     assert versions(hosts) == ["serial"] * 3
 
 
+def keys(hosts: dict[str, Any]) -> dict[str, list[str]]:
+    """The SECRET_KEY that each host's app signs with, and what else it accepts."""
+    script = (
+        "import os; print(os.environ['SECRET_KEY'], os.environ.get('SECRET_KEY_FALLBACKS', '[]'))"
+    )
+    unit = f"systemd-run --quiet --wait --pipe -p EnvironmentFile={HOME}/live/env python3 -c"
+    found = {}
+    for name, host in hosts.items():
+        signs, others = host.check_output(f'{unit} "{script}"').split(" ", 1)
+        found[name] = [signs, *json.loads(others)]
+    return found
+
+
+def test_all_hosts_change_their_secret_key_together(hosts: dict[str, Any]) -> None:
+    before = keys(hosts)
+    assert len({tuple(found) for found in before.values()}) == 1
+    served = versions(hosts)
+    succeeds(playbook="rotate.yml")
+    after = keys(hosts)
+    assert len({tuple(found) for found in after.values()}) == 1
+    assert after["app1"][0] != before["app1"][0]
+    assert after["app1"][1:] == before["app1"]
+    assert versions(hosts) == served
+    # Without all of them nothing is changed.
+    done = plays.run(
+        HERE, "app1", timeout=240, playbook="rotate.yml", cache_server="none", flask_app_name="shop"
+    )
+    assert done.returncode != 0
+    assert "--limit: left out app2, app3" in " ".join(done.stdout.split())
+    assert keys(hosts) == after
+
+
 def test_nothing_is_left_behind(hosts: dict[str, Any]) -> None:
     for host in hosts.values():
         assert host.run("ls /run/flaskops-*.deploy /run/flaskops-*.lease").stdout == ""
