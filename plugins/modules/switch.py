@@ -549,8 +549,9 @@ class Switch:
             json.dump(noted, file)
         self._stop_lease_timer()
         if number != self.generations.live():
-            unit = self._service(number)
-            self.systemd.later(self._lease_unit, self.wanted.lease, unit, self._probe(number))
+            parts_of_it = [name.replace("@.", f"@{number}.") for name in self.wanted.parts]
+            units = (self._service(number), self._probe(number), *parts_of_it)
+            self.systemd.later(self._lease_unit, self.wanted.lease, *units)
 
     def _end_lease(self) -> None:
         self._stop_lease_timer()
@@ -641,6 +642,10 @@ class Switch:
         for unit, text in self.wanted.parts.items():
             self._write_unit(unit.replace("@.", f"@{number}."), text)
         self._must("daemon-reload")
+        if self.systemd.active(service):  # live already; its own socket may be gone since a crash
+            self._start_processes(number)
+            self.actions.append(f"generation {number} has its units again")
+            return
         self.systemd.call("reset-failed", service)
         since = time.time()
         problem = self.systemd.call("start", service)

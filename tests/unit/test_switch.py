@@ -630,6 +630,22 @@ def test_processes_start_with_a_generation_and_stop_with_it(host: Host) -> None:
     assert up < set(host.systemd.states)
 
 
+def test_the_lease_ends_processes_too(host: Host) -> None:
+    host.run(**with_parts())
+    host.run("r2", phase="start", **with_parts())
+    units = "shop@2.service shop@2.socket shop.worker-1@2.service shop.worker-2@2.service"
+    assert f"in 60 s stop {units}" in host.systemd.calls
+
+
+def test_a_live_one_that_crashed_is_not_asked_on_a_socket_that_is_gone(host: Host) -> None:
+    host.run(**with_parts())
+    (host.home / "probe-1.sock").unlink()
+    host.systemd.restarts = "1"
+    host.systemd.call("stop", "shop.service")
+    assert host.run(**with_parts())["changed"]
+    assert host.systemd.states["shop.service"] == "active"
+
+
 def test_timers_wait_until_the_generation_is_live(host: Host) -> None:
     host.run(**with_parts(NIGHTLY))
     host.run("r2", phase="start", **with_parts(NIGHTLY))
