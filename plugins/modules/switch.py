@@ -661,7 +661,7 @@ class Switch:
 
     def _start_processes(self, number: int) -> None:
         """Start background processes; SwitchError for one that does not stay up."""
-        units = self._processes(number)
+        units = [unit for unit in self._processes(number) if not self.systemd.active(unit)]
         for unit in units:
             since = time.time()
             self.systemd.call("reset-failed", unit)
