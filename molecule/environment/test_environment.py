@@ -253,6 +253,8 @@ def test_sessions_survive_a_new_secret_key(host: Any, outside: Outside) -> None:
     # Much later, or at once when the old key has leaked.
     succeeds("-e", "flask_app_secret_key_days=0")
     assert "SECRET_KEY_FALLBACKS" not in app_environment(host)
+    succeeds()  # the earlier key is accepted again, as long as its time is not over
+    assert "SECRET_KEY_FALLBACKS" in app_environment(host)
     _, body = ask(outside(80), NAME, "/about.json", Cookie=load.cookie)
     assert json.loads(body)["session"]["visits"] == load.visits[-1] + 1
 
@@ -264,6 +266,18 @@ def test_a_rotation_that_was_interrupted_goes_on(host: Any) -> None:
     found = app_environment(host)
     assert found["SECRET_KEY"] == "waitswaitswaits"
     assert signing in json.loads(found["SECRET_KEY_FALLBACKS"])
+
+
+def test_a_leaked_key_is_gone_for_good(host: Any) -> None:
+    rotate, before = "playbooks/rotate-secret-key.yml", generation(host)
+    told = site("--check", "-vvv", playbook=rotate)
+    assert told.returncode == 0, told.stdout
+    assert app_environment(host)["SECRET_KEY"] not in told.stdout
+    assert generation(host) == before
+    succeeds("-e", "flask_app_secret_key_days=0", playbook=rotate)
+    assert "SECRET_KEY_FALLBACKS" not in app_environment(host)
+    succeeds()
+    assert "SECRET_KEY_FALLBACKS" not in app_environment(host)
 
 
 def test_a_given_key_is_not_ours_to_rotate(host: Any) -> None:

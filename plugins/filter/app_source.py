@@ -30,7 +30,7 @@ def app_source(source: str, checksum: str = "") -> dict[str, Any]:
     source = str(source)
     found = {
         "kind": "",
-        "shown": source,
+        "shown": re.sub(r"//[^/@\s]*@", "//", source),
         "address": source,
         "login": "",
         "username": "",

@@ -74,6 +74,8 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.environment import 
     variables,
 )
 
+#: Names that flask_app_env has with -e, for the role to leave them alone.
+SPOKEN = "flask_app_env_spoken"
 SETTINGS = {"plugin", "env_files", "ignored_names"}
 
 
@@ -145,8 +147,10 @@ class InventoryModule(BaseInventoryPlugin):
             files = [(label(file), self.text(file, loader)) for file in self.files(source)]
             found = variables(options.load(), files, process, label(source))
             spoken = load_extra_vars(loader).get("flask_app_env")
-            for name in spoken if isinstance(spoken, Mapping) else ():  # -e wins
-                found[APP_VARIABLE].pop(name, None)
+            if isinstance(spoken, Mapping):  # -e wins
+                found[SPOKEN] = sorted(map(str, spoken))
+                for name in spoken:
+                    found[APP_VARIABLE].pop(name, None)
         except (AnsibleError, EnvironmentProblems) as error:
             self.stop(str(error), error)
         except Exception as error:  # noqa: BLE001 - Ansible would go on without the variables

@@ -16,7 +16,7 @@ from typing import Any
 OF_THE_SERVER = re.compile(
     r"(Type|NotifyAccess|Sockets|Exec\w+|Kill\w+|SendSIG\w+|Timeout\w+|Restart\w*|Description)="
 )
-COMPOUND = re.compile(r"[;&|()`]")
+COMPOUND = re.compile(r"[;&|()`]|^\s*(exec\s|\w+=|[!{]\s)")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 

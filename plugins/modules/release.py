@@ -194,6 +194,10 @@ upload:
   description: Directory for an archive or a wheel; it is gone when the release is complete.
   returned: success
   type: str
+own_key:
+  description: The SECRET_KEY is the one that was made here, and the release was selected with it.
+  returned: success
+  type: bool
 removed:
   description: Releases that were removed, incomplete or surplus ones.
   returned: success
@@ -716,6 +720,7 @@ class Releases:
         self.release = self.root / (params["id"] or self._live())
         self.changed = False
         self.removed: list[str] = []
+        self.own_key = False
 
     def _live(self) -> str:
         """Release of the live generation; ReleaseError when there is none."""
@@ -771,7 +776,7 @@ class Releases:
         folder = self.home / "next"
         text = self._environment()
         path = folder / "env"
-        if not path.is_file() or path.read_text("utf-8") != text:
+        if not path.is_file() or path.read_bytes().decode() != text:
             self.changed = True
             if not self.check_mode:
                 write(path, text, 0o640, Owner.named(self.params["user"]).gid)
@@ -841,7 +846,8 @@ class Releases:
         taken = {bare(name) for name in parse_environment(given)} | {bare(name) for name in own}
         facts = {"FLASKOPS_RELEASE": record["id"], "FLASKOPS_REVISION": record["revision"]}
         defaults = parse_environment(self.params["environment_defaults"])
-        if "SECRET_KEY" not in taken:
+        self.own_key = "SECRET_KEY" not in taken
+        if self.own_key:
             defaults |= self._secret_keys()
         free = {name: value for name, value in defaults.items() if bare(name) not in taken}
         return given + "".join(f'{n}="{quoted(v)}"\n' for n, v in {**facts, **free}.items())
@@ -859,9 +865,17 @@ class Releases:
             write(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", 0o600, 0)
             self.changed = True
         key, *others = path.read_text("utf-8").splitlines()
-        oldest = time.time() - self.params["key_days"] * SECONDS_A_DAY
-        pairs = (line.partition(" ") for line in others)
-        accepted = [other for other, _, retired in pairs if not retired or int(retired) > oldest]
+        days = self.params["key_days"]
+        oldest = time.time() - days * SECONDS_A_DAY
+        # A switch that failed, or a rollback: what signs now is accepted, however long ago it was
+        # to retire.
+        live = self.home / "live" / "env"
+        signs = parse_environment(live.read_bytes().decode()) if live.is_file() else {}
+        accepted = []
+        for other, _, retired in (line.partition(" ") for line in others):
+            recent = retired and (int(retired) > oldest or other == signs.get("SECRET_KEY"))
+            if not retired or (days and recent):
+                accepted.append(other)
         keys = {"SECRET_KEY": key}
         if accepted:
             keys["SECRET_KEY_FALLBACKS"] = json.dumps(accepted)
@@ -888,8 +902,8 @@ def write(path: Path, text: str, mode: int, gid: int) -> None:
     """Replace a file in one step, readable to nobody else in between."""
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
     os.chown(draft, 0, gid)
@@ -960,6 +974,7 @@ def main() -> None:
         code=str(releases.release / "code"),
         upload=str(releases.release / UPLOAD),
         removed=releases.removed,
+        own_key=releases.own_key,
     )
 
 

@@ -151,7 +151,7 @@ class App:
             entries=entries,
             home=bool(entries) or (self.home.is_dir() and not stays),
             run=self._run_files(units if units or entries else None),
-            user=not self.keep_data and self._has_user(),
+            user=not self.keep_data and self._has_user() and not self._shares_user(units),
         )
 
     def told(self, plan: Plan) -> list[str]:
@@ -258,6 +258,16 @@ class App:
             return False
         at_home = os.path.normpath(entry.pw_dir) == os.path.normpath(self.home)
         return at_home and 0 < entry.pw_uid < FIRST_PERSON
+
+    def _shares_user(self, units: list[str]) -> bool:
+        """Whether a unit that stays runs as the app's user."""
+        others = [path for path in self.systemd.units.glob("*.service") if path.name not in units]
+        wanted = re.compile(rf"^User={re.escape(self.user)}$", re.MULTILINE)
+        return any(
+            wanted.search(path.read_text("utf-8", errors="replace"))
+            for path in others
+            if plain(path)
+        )
 
     # and away with it ----------------------------------------------------------------------------
 

@@ -438,7 +438,7 @@ class Switch:
 
     def _processes(self, number: int) -> list[str]:
         """What runs all the time: a timer's command is no process."""
-        jobs = {unit.replace(".timer", ".service") for unit in self._timers(number)}
+        jobs = {f"{unit.removesuffix('.timer')}.service" for unit in self._timers(number)}
         return [unit for unit in self._parts(number) if unit not in jobs | {*self._timers(number)}]
 
     def _write_unit(self, name: str, text: str) -> bool:
@@ -476,22 +476,25 @@ class Switch:
             self.actions.append(f"generation {number} would go live")
             return self._result(live, live)
         self._retire(strangers)
+        before = {name: self._read_unit(name) or "" for name in stale}
         moved = self._install_shared(stale)
         if up and not moved:
             self._commit(live)
+            self._end_lease()
             return self._result(live, live)
         known = 0 if same else self._known_good()
         target = live if same else known or self._create()
         if known:
             generations.doubt(known)
+        moved_from = before if moved and live != target else {}
         if phase == "start":
-            self._take_lease(target)
+            self._take_lease(target, moved_from)
         try:
             self._start(target)
         except SwitchError:
             self._withdraw(target, live, forget=not known)
-            if moved and live != target:  # to move the socket, the live one had to stop
-                self.systemd.call("start", f"{self.wanted.name}.service")
+            if moved_from:  # to move the socket, the live one had to stop
+                self._move_back(moved_from)
             if phase == "start":
                 self._end_lease()
             raise
@@ -510,15 +513,27 @@ class Switch:
     def withdraw(self) -> dict[str, Any]:
         """Stop what was started and is not live, and bring back what was there before."""
         live, lease = self.generations.live(), self._lease()
-        self.was_open = bool(lease.get("was_open", True))
+        is_open = self.systemd.active(f"{self.wanted.name}.socket")
+        self.was_open = bool(lease.get("was_open", is_open))
         for number in sorted(self.systemd.instances(self.wanted.name)):
             if number != live:
                 self._withdraw(number, live, forget=not self.generations.served(number))
                 self.actions.append(f"generation {number} withdrawn")
-        if live and self.was_open and not self.systemd.active(self._service(live)):
+        if lease.get("moved_from"):
+            self._move_back(lease["moved_from"])
+        elif lease and live and self.was_open and not self.systemd.active(self._service(live)):
             self._must("start", f"{self.wanted.name}.service")
         self._end_lease()
         return self._result(live, live)
+
+    def _move_back(self, units: dict[str, str]) -> None:
+        """Let the live generation listen where it did."""
+        name = self.wanted.name
+        self.systemd.call("stop", f"{name}.service", f"{name}.socket")
+        for unit, text in units.items():
+            self._write_unit(unit, text)
+        self._must("daemon-reload")
+        self.systemd.call("start", f"{name}.service")
 
     def _go_live(self, target: int, live: int) -> dict[str, Any]:
         self._commit(target)
@@ -542,9 +557,9 @@ class Switch:
             found = {}
         return found
 
-    def _take_lease(self, number: int) -> None:
+    def _take_lease(self, number: int, moved_from: dict[str, str]) -> None:
         """Whatever becomes of this run, the new generation does not stay beside the live one."""
-        noted = {"generation": number, "was_open": self.was_open}
+        noted = {"generation": number, "was_open": self.was_open, "moved_from": moved_from}
         with open(self._lease_file, "w", encoding="utf-8", opener=private) as file:
             json.dump(noted, file)
         self._stop_lease_timer()
@@ -759,9 +774,14 @@ class Switch:
         if forget:
             self._forget(number)
             self.systemd.call("daemon-reload")
+        units = (f"{self.wanted.name}.service", f"{self.wanted.name}.socket")
         if not live or not self.was_open:
-            name = self.wanted.name
-            self.systemd.call("stop", f"{name}.service", f"{name}.socket")
+            self.systemd.call("stop", *units)
+        if not live:  # after a reboot nobody would be behind the socket
+            self.systemd.call("disable", *units)
+            for unit in units:
+                (self.systemd.units / unit).unlink(missing_ok=True)
+            self.systemd.call("daemon-reload")
 
     def _forget(self, number: int) -> None:
         self._disable(number)
@@ -858,7 +878,7 @@ def read_wanted(params: dict[str, Any]) -> Wanted:
     source = params["environment_file"]
     environment = ""
     if source and os.path.isfile(source):
-        environment = Path(source).read_text(encoding="utf-8")
+        environment = Path(source).read_bytes().decode()
     return Wanted(
         name=params["name"],
         home=Path(params["home"]),
@@ -889,6 +909,14 @@ def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
     number = earlier(generations, params["rollback"])
     record, folder = generations.record(number), generations.path(number)
 
+    live, protocol = generations.live(), record.get("protocol", "http")
+    spoken = generations.record(live).get("protocol", "http") if live else protocol
+    if protocol != spoken:
+        raise SwitchError(
+            f"rollback: generation {number} speaks {protocol}, and the web server {spoken}; set "
+            "wsgi_protocol and flask_app_version and run site.yml instead"
+        )
+
     def unit(part: str) -> str:
         path = systemd.units / part
         if not path.is_file():
@@ -904,7 +932,7 @@ def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
         name=name,
         home=generations.home,
         release=Path(os.path.realpath(folder / "release")),
-        environment=(folder / "env").read_text(encoding="utf-8"),
+        environment=(folder / "env").read_bytes().decode(),
         user="",
         files={},
         units={
@@ -915,7 +943,7 @@ def recorded(params: dict[str, Any], systemd: Systemd) -> Wanted:
         entrypoint=record["entrypoint"],
         proxy_hops=record["proxy_hops"],
         health=record["health"],
-        protocol=record["protocol"],
+        protocol=protocol,
         keep=params["keep"],
         parts=texts,
         lease=params["lease"],
@@ -932,6 +960,8 @@ def earlier(generations: Generations, wish: str) -> int:
         found = [previous] if previous in good else good
     else:
         found = [n for n in good if generations.record(n)["release"].startswith(wish)]
+        if not found and live and generations.record(live)["release"].startswith(wish):
+            found = [live]  # another host has to go back, this one need not
     if not found:
         releases = list(dict.fromkeys(generations.record(n)["release"] for n in good))
         there = f"there are {', '.join(releases)}" if releases else "there is none"
@@ -1018,7 +1048,7 @@ def main() -> None:
         with nullcontext() if module.check_mode else only_one(name):
             lock = module.params["lock"]
             try:
-                if lock and phase in ("whole", "start") and not module.check_mode:
+                if lock and not module.check_mode:
                     DeployLock(name).take(**lock)
                 wanted = wanted_in(module.params, systemd, check_mode=module.check_mode)
                 diff = {"prepared": differences(generations.live(), generations, wanted)}
@@ -1031,6 +1061,8 @@ def main() -> None:
                 if over and lock and not module.check_mode:
                     DeployLock(name).free(lock["run"])
     except (LockedError, parts.PartError) as error:
+        if phase == "withdraw":  # what was started is the other run's
+            module.exit_json(changed=False, pending=False, actions=[])
         module.fail_json(msg=str(error), actions=actions)
     except SwitchError as error:
         after = aftermath(generations, systemd, name)

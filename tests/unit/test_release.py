@@ -339,6 +339,24 @@ def test_earlier_keys_are_accepted_for_their_time(
         assert json.loads(found[name]) == (["waits", "recent"] if days else ["waits"])
 
 
+def test_a_key_that_still_signs_is_accepted_however_old(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "live").mkdir(parents=True)
+    (home / "live/env").write_text('SECRET_KEY="old"\n')
+    (home / "secret_key").write_text(f"new\nold {int(time.time()) - 90 * 86400}\n")
+    build(home, monkeypatch, {"requirements.txt": ""})
+    assert json.loads(environment(home)["SECRET_KEY_FALLBACKS"]) == ["old"]
+    build(home, monkeypatch, {"requirements.txt": ""}, key_days=0)
+    assert "SECRET_KEY_FALLBACKS" not in environment(home)
+
+
+def test_a_carriage_return_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        build(home, monkeypatch, {"requirements.txt": ""}, environment='PEM="a\r\nb"\n')
+    assert b'PEM="a\r\nb"\n' in (home / "next/env").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("given", "shipped", "left"),
     [

@@ -548,6 +548,35 @@ def test_what_was_started_and_left_is_retired_by_the_next_run(host: Host) -> Non
     assert host.generations.previous() == 1
 
 
+def test_a_failed_deploy_does_not_start_an_app_that_was_stopped(host: Host) -> None:
+    host.run()
+    host.systemd.call("stop", "shop@1.service", "shop.service", "shop.socket")
+    assert not host.run("r2", phase="withdraw")["changed"]
+    assert host.running() == []
+
+
+def test_a_socket_that_moved_is_back_where_it_was_after_a_failure(host: Host) -> None:
+    host.run()
+    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
+    host.systemd.fails_to_start = {2}
+    with pytest.raises(switch.SwitchError):
+        host.run("r2", units=units)
+    assert (host.units / "shop.socket").read_text() == "[Socket]\n"
+    host.systemd.fails_to_start = set()
+    host.systemd.call("start", "shop.socket")  # as shop.service, which requires it, did
+    assert host.run("r2", phase="start", units=units)["pending"]
+    assert (host.units / "shop.socket").read_text() == "[Socket]\nX=1\n"
+    host.run("r2", phase="withdraw")
+    assert (host.units / "shop.socket").read_text() == "[Socket]\n"
+    assert host.systemd.states["shop.service"] == "active"
+
+
+def test_a_timer_may_be_named_like_its_kind(host: Host) -> None:
+    host.run(**with_parts(NIGHTLY | {"name": "timer-x"}))
+    assert "shop.timer-x@1.timer" in host.systemd.states
+    assert "shop.timer-x@1.service" not in host.systemd.states
+
+
 # Going back --------------------------------------------------------------------------------------
 
 
@@ -567,6 +596,30 @@ def test_back_in_two_phases(host: Host) -> None:
     assert host.back("previous", phase="start")["pending"]
     assert host.run(phase="finish")["generation"] == 1
     assert host.generations.previous() == 2
+
+
+def test_a_host_that_is_there_already_stays(host: Host) -> None:
+    for release in ("r1", "r2"):
+        host.run(release)
+    assert host.back("r2") | {"actions": []} == {
+        "changed": False,
+        "pending": False,
+        "generation": 2,
+        "previous": 2,
+        "release": "r2",
+        "actions": [],
+    }
+
+
+def test_no_way_back_to_another_protocol(host: Host) -> None:
+    host.run("r1")
+    host.run("r2")
+    path = host.generations.path(1) / wsgi.SETTINGS_FILE
+    path.write_text(path.read_text().replace('"protocol": "http"', '"protocol": "uwsgi"'))
+    with pytest.raises(
+        switch.SwitchError, match="generation 1 speaks uwsgi, and the web server http"
+    ):
+        host.back("previous")
 
 
 def test_a_release_that_failed_is_nothing_to_go_back_to(host: Host) -> None:
@@ -684,6 +737,8 @@ def test_a_process_that_does_not_start_is_a_failed_switch(
     [
         ("celery -A shop worker", "exec celery -A shop worker"),
         ("flask report && flask mail", "flask report && flask mail"),
+        ("LC_ALL=C flask report", "LC_ALL=C flask report"),
+        ("exec flask report", "exec flask report"),
         ('echo "$HOME" 100% \\n', 'exec echo \\"$$HOME\\" 100%% \\\\n'),
     ],
 )

@@ -115,6 +115,12 @@ def test_flask_values_needs_a_dict() -> None:
         text.flask_values(["A"])
 
 
+def test_the_commonest_is_the_first_of_the_most_frequent() -> None:
+    assert text.commonest(["a", "b", "b"]) == "b"
+    assert text.commonest(["a", "b"]) == "a"
+    assert text.commonest([]) == ""
+
+
 def test_null_is_left_out() -> None:
     assert text.env_file({"A": None, "B": "x"}) == 'B="x"\n'
 
