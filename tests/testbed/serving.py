@@ -127,13 +127,22 @@ class Serving:
         assert set(owners.split()) == {"shop"}
 
     def test_so_many_threads_of_so_many_workers_work_at_a_time(self, host: Any) -> None:
-        """Two workers of four threads: eight requests take not much longer than one."""
+        """Two workers of four threads: eight requests take not much longer than one.
+
+        Which worker accepts a request is the kernel's choice, so it may take more than one try.
+        """
         assert host.check_output(f"pgrep -c -P {master(host)}") == "2"
         one = f"curl -sSf --max-time 30 --unix-socket {SOCKET} 'http://localhost/slow?s=3'"
-        started = time.monotonic()
-        told = host.check_output(f"for i in $(seq 8); do {one} & done; wait")
-        assert time.monotonic() - started < 9
-        assert len(set(re.findall(r'"pid": (\d+)', told))) == 2
+        pids: set[str] = set()
+        quickest = 60.0
+        for _ in range(5):
+            started = time.monotonic()
+            told = host.check_output(f"for i in $(seq 8); do {one} & done; wait")
+            quickest = min(quickest, time.monotonic() - started)
+            pids |= set(re.findall(r'"pid": (\d+)', told))
+            if len(pids) == 2 and quickest < 6:
+                return
+        raise AssertionError(f"{pids} took {quickest:.1f} s at best")
 
     def test_only_the_web_server_may_connect(self, host: Any) -> None:
         socket = host.file(SOCKET)
