@@ -1,4 +1,4 @@
-"""uWSGI asked over its socket."""
+"""uWSGI asked over its socket, on one host; test_uwsgi_older.py asks the other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from serving import HOME, SOCKET, UNITS, Load, Serving, ask, live, serves, unit
 
 pytestmark = pytest.mark.units(*UNITS, "nginx.service")
+testinfra_hosts = ["debian13"]
 
 
 class TestServing(Serving):

@@ -89,7 +89,9 @@ class Load:
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             self.host.check_output("systemctl kill --signal=TERM load.service")
-            while unit(self.host, "load.service", "SubState") == "running":
+            for _ in range(240):
+                if unit(self.host, "load.service", "SubState") != "running":
+                    break
                 time.sleep(0.5)
             if kind is None:
                 counts = json.loads(self.host.check_output("cat /run/load.json"))
