@@ -86,7 +86,7 @@ class Load:
             f"python3 /opt/load.py {self.address} {LONG_ENOUGH}"
         )
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: object, *_rest: object) -> None:
         try:
             self.host.check_output("systemctl kill --signal=TERM load.service")
             for _ in range(240):
