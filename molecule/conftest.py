@@ -32,6 +32,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "units(*names): whose journal to show when the check fails")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the checks of a module with `only_on = ["debian13"]` on any other host."""
+    there: list[pytest.Item] = []
+    elsewhere: list[pytest.Item] = []
+    for item in items:
+        wanted = getattr(getattr(item, "module", None), "only_on", None)
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        host = params.get("_testinfra_host")
+        (elsewhere if wanted and host and host.backend.hostname not in wanted else there).append(
+            item
+        )
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = there
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-testinfra_hosts = ["debian12"]
+only_on = ["debian12"]
 
 HOME = "/srv/shop"
 APP = "import flask\napp = flask.Flask(__name__)\n"

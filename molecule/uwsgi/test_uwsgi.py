@@ -11,7 +11,7 @@ import pytest
 from serving import HOME, SOCKET, UNITS, Load, Serving, ask, live, serves, unit
 
 pytestmark = pytest.mark.units(*UNITS, "nginx.service")
-testinfra_hosts = ["debian13"]
+only_on = ["debian13"]
 
 
 class TestServing(Serving):

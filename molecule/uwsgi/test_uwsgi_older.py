@@ -9,7 +9,7 @@ import pytest
 from serving import UNITS, Load, ask, live, serves
 
 pytestmark = pytest.mark.units(*UNITS)
-testinfra_hosts = ["debian12"]
+only_on = ["debian12"]
 
 
 def test_it_serves(host: Any) -> None:

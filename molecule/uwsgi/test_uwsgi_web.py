@@ -12,7 +12,7 @@ from serving import SOCKET, UNITS, Load, ask, live, only_live_is_up, serves
 
 pytestmark = pytest.mark.units(*UNITS, "nginx.service")
 # What is the same on all hosts is asked beside.
-testinfra_hosts = ["debian13"]
+only_on = ["debian13"]
 
 GUNICORN = "../gunicorn/converge.yml"
 WEB = "127.0.0.1:80"
