@@ -263,6 +263,12 @@ def killed_after(seconds: float, **variables: Any) -> bool:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        # Its workers have sessions of their own and end with the module they wait for.
+        for _ in range(60):
+            left = subprocess.run(["pgrep", "-f", variables["flask_app_source"]], check=False)
+            if left.returncode != 0:
+                break
+            time.sleep(0.5)
         return True
     return False
 

@@ -40,6 +40,10 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 
+#: Words of a command line that name the program: interpreter, its options, the script.
+PROGRAM = 4
+
+
 @dataclass(frozen=True)
 class Process:
     """A process of this machine, as ps tells it."""
@@ -51,7 +55,7 @@ class Process:
 
     @property
     def of_ansible(self) -> bool:
-        return any(PurePath(word).name.startswith("ansible") for word in self.words)
+        return any(PurePath(word).name.startswith("ansible") for word in self.words[:PROGRAM])
 
 
 #: pid, parent and the five words of the time it was started.

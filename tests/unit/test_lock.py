@@ -63,7 +63,7 @@ def test_a_dead_run_of_the_same_machine_keeps_nobody_out(tmp_path: Path) -> None
 
 PS = """
     1     0 Mon Nov 23 00:00:01 2026 /sbin/init
-   10     1 Mon Nov 23 00:00:02 2026 bash
+   10     1 Mon Nov 23 00:00:02 2026 /opt/bin/python3 /opt/bin/pytest -q -x --connection ansible
    11    10 Mon Nov 23 00:00:03 2026 /opt/bin/python3 /opt/bin/ansible-playbook site.yml
    12    11 Mon Nov 23 00:00:04 2026 /opt/bin/python3 /opt/bin/ansible-playbook site.yml
    13     1 Mon Nov 23 00:00:05 2026 ansible
