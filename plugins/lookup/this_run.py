@@ -39,7 +39,6 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-
 #: Words of a command line that name the program: interpreter, its options, the script.
 PROGRAM = 4
 
