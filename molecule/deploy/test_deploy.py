@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -104,7 +104,7 @@ class Load:
         self.host = host
         self.told: dict[str, str] = {}
 
-    def __enter__(self) -> Load:  # noqa: PYI034 - it is no base
+    def __enter__(self) -> Self:
         for name, options in VISITORS.items():
             self.host.check_output(
                 f"rm -f /run/{name}.txt; systemd-run --quiet --collect --unit=load-{name} "

@@ -381,7 +381,6 @@ class Switch:
         self.generations = Generations(wanted.home)
         self.actions: list[str] = []
         self.was_open = False
-        self.run_folder = wanted.run_folder
 
     # units ---------------------------------------------------------------------------------------
 
@@ -548,7 +547,7 @@ class Switch:
 
     @property
     def _lease_file(self) -> Path:
-        return self.run_folder / f"flaskops-{self.wanted.name}.lease"
+        return self.wanted.run_folder / f"flaskops-{self.wanted.name}.lease"
 
     def _lease(self) -> dict[str, Any]:
         try:
@@ -956,8 +955,8 @@ def earlier(generations: Generations, wish: str) -> int:
     live = generations.live()
     good = [n for n in reversed(generations.numbers()) if n != live and generations.whole(n)]
     if wish == PREVIOUS:
-        previous = generations.previous()
-        found = [previous] if previous in good else good
+        target = generations.rollback_target()
+        found = [target] if target else []
     else:
         found = [n for n in good if generations.record(n)["release"].startswith(wish)]
         if not found and live and generations.record(live)["release"].startswith(wish):
