@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, Self
 import pytest
 
 import plays
-import testbed
 
 HERE = Path(__file__).resolve().parent
 HOME = "/srv/shop"
@@ -245,19 +243,7 @@ def test_a_release_that_fails_never_served(
 
 def killed_after(seconds: float, **variables: Any) -> bool:
     """Start a deploy and kill it with all its processes; whether it was still at work."""
-    process = subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            f"--inventory={testbed.STATE / 'deploy' / 'inventory.yml'}",
-            f"--extra-vars={json.dumps(given(**variables))}",
-            str(HERE / "deploy.yml"),
-        ],
-        cwd=testbed.ROOT,
-        env=plays.user_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = plays.start(HERE, "all", playbook="deploy.yml", **given(**variables))
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:

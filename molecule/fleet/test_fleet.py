@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -271,19 +270,7 @@ def test_a_run_killed_between_the_phases_is_healed(hosts: dict[str, Any], source
         "flask_app_source": slow,
         "gunicorn_workers": 2,
     }
-    process = subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            f"--inventory={INVENTORY}",
-            f"--extra-vars={json.dumps(variables)}",
-            str(HERE / "deploy.yml"),
-        ],
-        cwd=testbed.ROOT,
-        env=plays.user_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = plays.start(HERE, "all", playbook="deploy.yml", **variables)
     try:
         for _ in range(240):
             up = hosts["app1"].run(

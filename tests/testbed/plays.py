@@ -19,6 +19,34 @@ def user_environment() -> dict[str, str]:
     return own | {"ANSIBLE_CONFIG": str(testbed.ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
 
 
+def command(
+    scenario: Path, limit: str, *options: str, playbook: str, **variables: Any
+) -> list[str]:
+    """Return the words that run a playbook of a scenario, with variables over its own."""
+    return [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        f"--inventory={testbed.STATE / scenario.name / 'inventory.yml'}",
+        f"--limit={limit}",
+        f"--extra-vars={json.dumps(variables)}",
+        *options,
+        str(scenario / playbook),
+    ]
+
+
+def start(
+    scenario: Path, limit: str, *, playbook: str, **variables: Any
+) -> subprocess.Popen[bytes]:
+    """Start a playbook in a session of its own, to be killed; nobody reads what it says."""
+    return subprocess.Popen(
+        command(scenario, limit, playbook=playbook, **variables),
+        cwd=testbed.ROOT,
+        env=user_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 def run(
     scenario: Path,
     limit: str,
@@ -29,14 +57,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a playbook of a scenario, with variables over its own, for at most `timeout` seconds."""
     return subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            f"--inventory={testbed.STATE / scenario.name / 'inventory.yml'}",
-            f"--limit={limit}",
-            f"--extra-vars={json.dumps(variables)}",
-            *options,
-            str(scenario / playbook),
-        ],
+        command(scenario, limit, *options, playbook=playbook, **variables),
         cwd=testbed.ROOT,
         env=user_environment(),
         capture_output=True,
