@@ -21,6 +21,10 @@ OF_THE_COMMAND = re.compile(r"FLASK_(APP|DEBUG|ENV|SKIP_DOTENV|RUN_\w+)")
 #: uWSGI's own names.
 INI_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 LINE_BREAK = re.compile(r"[\r\n\0]")
+#: A program's long option, without the dashes before it.
+LONG_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+#: A word that systemd takes as it stands, systemd.service(5) COMMAND LINES.
+PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:,@+=-]+")
 #: What systemd unescapes between double quotes, systemd.exec(5) EnvironmentFile=.
 ESCAPED = re.compile(r'(["\\`$])')
 
@@ -142,6 +146,45 @@ def ini_settings(settings: Any) -> str:
     return "".join(lines)
 
 
+def long_options(settings: Any) -> list[str]:
+    """A dict as the words of a command line, ``--name=value`` each.
+
+    True is an option without a value, a list repeats the option, null and False leave it out.
+    """
+    if not isinstance(settings, Mapping):
+        kind = type(settings).__name__
+        raise AnsibleFilterError(f"long_options: settings are a dict, found {kind}")
+    words = []
+    for name, value in settings.items():
+        if not isinstance(name, str) or not LONG_NAME.fullmatch(name):
+            raise AnsibleFilterError(f"long_options: {name!r} is not the long name of an option")
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Mapping | list):
+                raise AnsibleFilterError(f"long_options: {name} has a value that is no text")
+            if item is True:
+                words.append(f"--{name}")
+            elif item is not None and item is not False:
+                words.append(f"--{name}={item}")
+    return words
+
+
+def unit_command(words: Any) -> str:
+    """The words of a command as ``ExecStart=`` takes them, every one kept as it is."""
+    if not isinstance(words, list):
+        kind = type(words).__name__
+        raise AnsibleFilterError(f"unit_command: a command is a list of words, found {kind}")
+    quoted = []
+    for word in map(str, words):
+        if LINE_BREAK.search(word):
+            raise AnsibleFilterError("unit_command: a word cannot hold a line break or a NUL byte")
+        if not PLAIN_WORD.fullmatch(word):
+            escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+            quoted.append('"' + escaped.replace("%", "%%").replace("$", "$$") + '"')
+        else:
+            quoted.append(word)
+    return " ".join(quoted)
+
+
 def as_list(value: Any) -> list[Any]:
     """A list as it is, and text as argument specs read it: separated by commas.
 
@@ -167,6 +210,8 @@ class FilterModule:
             "env_file": env_file,
             "flask_values": flask_values,
             "ini_settings": ini_settings,
+            "long_options": long_options,
             "python_settings": python_settings,
+            "unit_command": unit_command,
             "unit_settings": unit_settings,
         }

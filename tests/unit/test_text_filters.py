@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import keyword
+import shlex
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -230,3 +231,61 @@ def test_ini_settings_cannot_smuggle_lines(settings: dict[object, object]) -> No
 )
 def test_text_of_the_command_line_becomes_a_list(given_: object, found: list[object]) -> None:
     assert text.as_list(given_) == found
+
+
+def test_long_options() -> None:
+    given_ = {
+        "port": 11211,
+        "max-item-size": "1m",
+        "disable-cas": True,
+        "lock-memory": False,
+        "auth-file": None,
+        "extended": ["modern", "idle_timeout=60"],
+    }
+    assert text.long_options(given_) == [
+        "--port=11211",
+        "--max-item-size=1m",
+        "--disable-cas",
+        "--extended=modern",
+        "--extended=idle_timeout=60",
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"--port": 1}, {"a b": 1}, {"": 1}, {7: 1}, {"a": {"b": 1}}, {"a": [["b"]]}, ["a"], "a=1"],
+)
+def test_long_options_are_names_and_values(settings: object) -> None:
+    with pytest.raises(AnsibleFilterError, match="long_options: "):
+        text.long_options(settings)
+
+
+def read_as_systemd_runs(command: str) -> list[str]:
+    """The words of a command by systemd.service(5): a shell's rules but for percent and dollar."""
+    assert "%" not in command.replace("%%", "")
+    assert "$" not in command.replace("$$", "")
+    return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(command)]
+
+
+@given(st.lists(st.text(min_size=1).filter(lambda word: not text.LINE_BREAK.search(word))))
+def test_every_word_of_a_command_survives(words: list[str]) -> None:
+    # A shell's reader takes the backslashes that are doubled back as well.
+    assert read_as_systemd_runs(text.unit_command(words)) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        (["/bin/a", "--b=c,d:1", "-e"], "/bin/a --b=c,d:1 -e"),
+        (["/bin/a", "", "b c", "100%", "$HOME"], '/bin/a "" "b c" "100%%" "$$HOME"'),
+        (["/bin/a", 5], "/bin/a 5"),
+    ],
+)
+def test_unit_command(words: list[object], written: str) -> None:
+    assert text.unit_command(words) == written
+
+
+@pytest.mark.parametrize("words", [["a\nUser=root"], ["a\0"], "a b", None])
+def test_unit_command_cannot_smuggle_lines(words: object) -> None:
+    with pytest.raises(AnsibleFilterError, match="unit_command: "):
+        text.unit_command(words)
