@@ -1,0 +1,318 @@
+"""Certificates on a host and on the controller: what is served, handed over, refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskops.stack.plugins.filter import certificate
+from ansible_collections.flaskops.stack.plugins.module_utils import tls
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+NAMES = ["shop.example.com", "www.shop.example.com"]
+
+
+@pytest.fixture(autouse=True)
+def nginx(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What nginx was asked; a text in it makes nginx refuse."""
+    asked: list[str] = []
+
+    def reload() -> None:
+        if "refuse" in asked:
+            raise tls.TlsError("nginx refuses")
+        asked.append("reload")
+
+    monkeypatch.setattr(tls, "reload_nginx", reload)
+    return asked
+
+
+class Host:
+    """A host with the site shop in a directory of its own."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.root = root
+        self.site = tls.Site("shop", root / "tls")
+        self.site.bundle = root / "shop.cms"
+        self.site.home.mkdir(parents=True)
+        known = {"source": "acme", "domains": NAMES, "server": "https://acme.example/dir"}
+        (self.site.home / "settings.json").write_text(json.dumps(known | settings))
+
+    def lineage(self, pair: tls.Pair, server: str = "https://acme.example/dir") -> None:
+        place = self.root / "letsencrypt/live/shop"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "fullchain.pem").write_bytes(pair.fullchain)
+        (place / "privkey.pem").write_bytes(pair.key)
+        renewal = self.root / "letsencrypt/renewal"
+        renewal.mkdir(exist_ok=True)
+        text = "# renew_before_expiry = 30 days\nversion = 2.1.0\n[renewalparams]\n"
+        text += f"server = {server}\n"
+        (renewal / "shop.conf").write_text(text)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setattr(tls, "LETSENCRYPT", tmp_path / "letsencrypt")
+    return Host(tmp_path)
+
+
+def issued(days: int = 90, names: list[str] = NAMES) -> tls.Pair:
+    return tls.self_signed(names, "acme", days)
+
+
+def ended(names: list[str]) -> tls.Pair:
+    """One that ended a second ago; openssl does not make such a one in every version."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = dt.datetime.now(dt.UTC)
+    alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(90))
+        .not_valid_after(now - dt.timedelta(seconds=1))
+        .add_extension(alternatives, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    private = key.private_bytes(*form, serialization.NoEncryption())
+    return tls.Pair(made.public_bytes(serialization.Encoding.PEM), private, "acme")
+
+
+def test_certificate_tells_its_names_and_its_end() -> None:
+    facts = issued(9, ["A.example.com", "192.0.2.1"]).facts()
+    assert facts.names == {"a.example.com", "192.0.2.1"}
+    assert facts.days_left in (8, 9)
+
+
+def test_key_of_another_certificate_is_refused(host: Host) -> None:
+    mixed = tls.Pair(issued().fullchain, issued().key, "files")
+    with pytest.raises(tls.TlsError, match="the key does not belong to the certificate"):
+        host.site.install(mixed)
+    assert host.site.live() is None
+
+
+def test_new_one_takes_over_and_only_the_one_before_is_kept(host: Host, nginx: list[str]) -> None:
+    pairs = [issued() for _ in range(3)]
+    assert [host.site.install(pair) for pair in (*pairs, pairs[-1])] == [True, True, True, False]
+    assert host.site.live() == pairs[-1]
+    assert len(nginx) == 3
+    kept = {path.name for path in (host.site.home / "versions").iterdir()}
+    assert kept == {pair.ident for pair in pairs[1:]}
+    assert (host.site.link / "privkey.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_old_one_stays_when_nginx_refuses(host: Host, nginx: list[str]) -> None:
+    good = issued()
+    host.site.install(good)
+    nginx.append("refuse")
+    with pytest.raises(tls.TlsError, match="nginx refuses"):
+        host.site.install(issued())
+    assert host.site.live() == good
+
+
+def test_bootstrap_finds_the_best_there_is(host: Host) -> None:
+    assert host.site.bootstrap()
+    first = host.site.live()
+    assert first is not None
+    assert (first.source, first.facts().names) == ("bootstrap", frozenset(NAMES))
+    assert not host.site.bootstrap()
+    host.site.link.unlink()
+    assert host.site.bootstrap()
+    assert host.site.live() == first
+    (host.site.link / "privkey.pem").write_bytes(b"torn")
+    lineage = issued()
+    host.lineage(lineage)
+    assert host.site.bootstrap()
+    assert host.site.live() == lineage
+
+
+@pytest.mark.parametrize(
+    ("pair", "server", "why"),
+    [
+        (None, "", "there is none yet"),
+        ((90, NAMES[:1]), "", "it is for shop.example.com"),
+        ((90, NAMES), "https://other.example/dir", "it came from another server"),
+        ((-1, NAMES), "", "it ends in -"),
+        ((90, NAMES), "", ""),
+        ((90, [name.upper() for name in NAMES]), "", ""),
+    ],
+)
+def test_it_is_due_for_a_reason(host: Host, pair: Any, server: str, why: str) -> None:
+    if pair is not None:
+        days, names = pair
+        made = issued(days, names) if days > 0 else ended(names)
+        host.lineage(made, server or "https://acme.example/dir")
+    told = host.site.due()
+    assert told.startswith(why)
+    assert bool(told) == bool(why)
+
+
+@pytest.mark.parametrize(("days", "hours"), [(90, 720), (45, 360), (6, 48)])
+def test_renewal_begins_a_third_of_the_lifetime_before_the_end(
+    host: Host, days: int, hours: int
+) -> None:
+    pair = issued(days)
+    host.lineage(pair)
+    assert host.site.set_threshold(pair.facts())
+    text = host.site.renewal.read_text()
+    assert text.startswith(f"renew_before_expiry = {hours} hours\nversion")
+    assert not host.site.set_threshold(pair.facts())
+
+
+def test_renewal_begins_when_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "LETSENCRYPT", tmp_path / "letsencrypt")
+    host = Host(tmp_path, renew_before_days=20)
+    host.lineage(issued(90))
+    host.site.set_threshold(issued(90).facts())
+    assert "renew_before_expiry = 480 hours\n" in host.site.renewal.read_text()
+
+
+# From host to host -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Host, Host]:
+    """An issuer and another host that have been introduced to each other."""
+    first = Host(tmp_path / "first")
+    second = Host(tmp_path / "second", issuer=False, issuer_url="http://first:80/x")
+    peers = first.site.home / "peers"
+    peers.mkdir()
+    (peers / "second.example.pem").write_bytes(second.site.own_certificate())
+    second.site.issuer.write_bytes(first.site.own_certificate())
+
+    def download(url: str, host: str) -> bytes:
+        assert (url, host) == ("http://first:80/x", NAMES[0])
+        return first.site.bundle.read_bytes()
+
+    monkeypatch.setattr(tls, "download", download)
+    return first, second
+
+
+def test_certificate_is_handed_over(two: tuple[Host, Host]) -> None:
+    first, second = two
+    pair = issued()
+    first.site.install(pair)
+    assert first.site.publish()
+    assert not first.site.publish()
+    assert pair.key.splitlines()[1] not in first.site.bundle.read_bytes()
+    assert second.site.fetch()
+    assert second.site.live() == pair
+    assert not second.site.fetch()
+
+
+def test_host_that_was_not_introduced_cannot_read_it(
+    two: tuple[Host, Host], tmp_path: Path
+) -> None:
+    first, _ = two
+    first.site.install(issued())
+    first.site.publish()
+    stranger = Host(tmp_path / "third", issuer_url="http://first:80/x")
+    stranger.site.own_certificate()
+    stranger.site.issuer.write_bytes(first.site.own_certificate())
+    with pytest.raises(tls.TlsError, match="openssl cms"):
+        stranger.site.fetch()
+    assert stranger.site.live() is None
+
+
+def test_certificate_of_another_sender_is_refused(two: tuple[Host, Host], tmp_path: Path) -> None:
+    first, second = two
+    forger = Host(tmp_path / "forger")
+    forger.site.own_certificate()
+    (forger.site.home / "peers").mkdir()
+    (forger.site.home / "peers/second.pem").write_bytes(second.site.own_certificate())
+    forger.site.install(issued())
+    forger.site.publish()
+    first.site.bundle.write_bytes(forger.site.bundle.read_bytes())
+    with pytest.raises(tls.TlsError, match="openssl cms"):
+        second.site.fetch()
+    assert second.site.live() is None
+
+
+def test_older_one_played_again_is_ignored(two: tuple[Host, Host]) -> None:
+    first, second = two
+    old = issued()
+    first.site.install(old)
+    first.site.publish()
+    replay = first.site.bundle.read_bytes()
+    time.sleep(1.1)  # a certificate's beginning is in whole seconds
+    new = issued()
+    first.site.install(new)
+    first.site.publish()
+    second.site.fetch()
+    first.site.bundle.write_bytes(replay)
+    assert not second.site.fetch()
+    assert second.site.live() == new
+
+
+# Renewal -----------------------------------------------------------------------------------------
+
+
+def test_failed_renewal_is_one_line(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tls, "HOME", host.site.home.parent)
+    host.site.install(issued(30))
+    said = (
+        "Failed to renew certificate shop with error: no route\n"
+        "All renewals failed. The following certificates could not be renewed:\n"
+        "1 renew failure(s), 0 parse failure(s)\n"
+    )
+    done = subprocess.CompletedProcess([], 1, said.encode())
+    monkeypatch.setattr("subprocess.run", certbot(done, subprocess.run))
+    assert tls.main(["renew"]) == 1
+    told = capsys.readouterr().err
+    assert told == (
+        "certificate shop was not renewed; the old one serves on, for 29 days. "
+        "certbot says: no route\n"
+    )
+
+
+def certbot(done: Any, real: Any) -> Any:
+    """A subprocess.run in which certbot has this outcome."""
+
+    def run(argv: list[str], **given: Any) -> Any:
+        return done if argv[0] == "certbot" else real(argv, **given)
+
+    return run
+
+
+# On the controller -------------------------------------------------------------------------------
+
+
+def problem(pair: tls.Pair, *names: str, key: bytes = b"") -> str:
+    return certificate.certificate_problem(
+        pair.fullchain.decode(), (key or pair.key).decode(), names
+    )
+
+
+def test_what_fits_has_no_problem() -> None:
+    pair = issued(9, ["*.example.com", "Example.com"])
+    assert problem(pair, "shop.example.com", "example.COM") == ""
+
+
+@pytest.mark.parametrize("name", ["example.com", "a.b.example.com", "example.org"])
+def test_name_that_a_certificate_does_not_cover_is_told(name: str) -> None:
+    told = problem(issued(9, ["*.example.com"]), name)
+    assert told.endswith(f"{name} of certificate_domains is not among them")
+
+
+def test_what_does_not_fit_is_told_without_the_key() -> None:
+    one, other = issued(), issued()
+    assert "the key of another certificate" in problem(one, key=other.key)
+    torn = certificate.certificate_problem(one.fullchain.decode(), "-----BEGIN hush", [])
+    assert torn.startswith("certificate_private_key: found no key")
+    assert "hush" not in torn
+    assert "found no certificate" in certificate.certificate_problem("", one.key.decode(), [])
+
+
+def test_certificate_that_has_ended_is_told() -> None:
+    assert "that ended on" in problem(ended(NAMES))
