@@ -1,4 +1,7 @@
-"""An upstream that answers with what it was asked: method, path, headers, size of the body."""
+"""An upstream that answers with what it was asked: method, path, headers, size of the body.
+
+A query can ask for more: s, seconds to wait; status; and header, as in header=Vary:Cookie.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 CONNECTIONS = itertools.count(1)
+REQUESTS = itertools.count(1)
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers every request with JSON; /slow?s=SECONDS takes its time first."""
+    """Answers every request with JSON."""
 
     protocol_version = "HTTP/1.1"
 
@@ -26,8 +30,8 @@ class Echo(BaseHTTPRequestHandler):
         """Say what came in."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         url = urlsplit(self.path)
-        if url.path == "/slow":
-            time.sleep(float(parse_qs(url.query)["s"][0]))
+        wanted = parse_qs(url.query)
+        time.sleep(float(wanted.get("s", ["0"])[0]))
         text = json.dumps(
             {
                 "method": self.command,
@@ -35,10 +39,13 @@ class Echo(BaseHTTPRequestHandler):
                 "headers": list(self.headers.items()),
                 "body": len(body),
                 "connection": self.connection_number,
+                "number": next(REQUESTS),
                 "filler": "x" * 2000,
             }
         ).encode()
-        self.send_response(200)
+        self.send_response(int(wanted.get("status", ["200"])[0]))
+        for header in wanted.get("header", []):
+            self.send_header(*header.split(":", 1))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -55,6 +62,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """One thread a connection."""
 
     daemon_threads = True
+    request_queue_size = 1024
 
 
 if __name__ == "__main__":

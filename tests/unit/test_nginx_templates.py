@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -161,6 +162,109 @@ def test_the_app_is_where_its_server_listens(
     assert directives(site(render(**variables)), "server") == [server]
 
 
+TWO = ["192.0.2.11:8000 max_fails=2", "192.0.2.12:8000"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "method"),
+    [
+        ({}, "least_conn"),
+        ({"nginx_upstream_method": "hash $remote_addr consistent"}, "hash $remote_addr consistent"),
+        ({"nginx_upstream_method": "round_robin"}, None),
+        ({"nginx_upstream_servers": TWO[:1]}, None),
+    ],
+)
+def test_several_servers_share_the_work(
+    render: Render, variables: dict[str, Any], method: str | None
+) -> None:
+    text = site(render(**{"nginx_upstream_servers": TWO, **variables}))
+    block = re.findall(r"^upstream app \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)[0]
+    found = [line.strip(" ;") for line in block.splitlines()]
+    others = [line for line in found if not line.startswith(("zone", "server", "keepalive", "#"))]
+    assert others == ([method] if method else [])
+
+
+def test_the_playbooks_servers_are_asked_unless_there_are_others(render: Render) -> None:
+    assert directives(site(render(wiring_upstream_servers=TWO)), "server") == TWO
+    given = {"wiring_upstream_servers": TWO, "nginx_upstream_servers": ["192.0.2.1:1"]}
+    assert directives(site(render(**given)), "server") == ["192.0.2.1:1"]
+    local = ["unix:/run/app/http.sock"]
+    assert directives(site(render(wiring_upstream_servers=[])), "server") == local
+
+
+def test_a_drained_server_stays_drained(render: Render) -> None:
+    before = site(render(nginx_upstream_servers=TWO))
+    drained = before.replace("server 192.0.2.12:8000;", "server 192.0.2.12:8000 down; # drained")
+    assert drained != before
+    content = base64.b64encode(drained.encode()).decode()
+    again = render(nginx_upstream_servers=TWO, __nginx_site_before={"content": content})
+    assert site(again) == drained
+
+
+def test_only_trusted_proxies_are_believed(render: Render) -> None:
+    text = site(
+        render(
+            nginx_site="a-b",
+            nginx_server_name=["a.example", "*.b.example", ".c.example"],
+            nginx_trusted_proxies=["192.0.2.0/24", "2001:db8::1"],
+        ),
+        "a-b",
+    )
+    assert directives(text, "set_real_ip_from") == ["192.0.2.0/24", "2001:db8::1"]
+    assert directives(text, "real_ip_recursive") == ["off"]
+    headers = dict(line.split(" ", 1) for line in directives(text, "proxy_set_header"))
+    assert headers["X-Forwarded-For"] == "$remote_addr"
+    assert headers["X-Forwarded-Proto"] == "$flaskops_a_b_scheme"
+    assert headers["X-Forwarded-Host"] == headers["Host"] == "$flaskops_a_b_host"
+    pattern = re.findall(r'"~\*(\^1:.*)" \$flaskops_a_b_named;', text)[0].replace("?<", "?P<")
+    for name in ("a.example", "x.b.example:8443", "c.example", "x.c.example"):
+        assert re.search(pattern, f"1:{name}"), name
+        assert not re.search(pattern, f"0:{name}"), name
+    for name in ("axexample", "b.example", "evil.example", "a.example.evil", "a.example, b", ""):
+        assert not re.search(pattern, f"1:{name}"), name
+
+
+def test_more_proxies_mean_that_all_of_them_are_passed_over(render: Render) -> None:
+    text = site(render(nginx_trusted_proxies="192.0.2.0/24", nginx_trusted_hops="2"))
+    assert directives(text, "real_ip_recursive") == ["on"]
+    plain = site(render())
+    assert "real_ip" not in plain
+    assert "_trusted" not in plain
+
+
+@pytest.mark.parametrize("protocol", ["http", "uwsgi"])
+def test_an_app_below_a_path_has_locations_and_no_server(render: Render, protocol: str) -> None:
+    files = render(
+        flask_app_name="shop",
+        flask_app_url_prefix="/a/shop",
+        nginx_server_name=["www.example", "example"],
+        nginx_upstream_protocol=protocol,
+    )
+    assert servers(site(files, "shop")) == []
+    assert directives(site(files, "shop"), "server") == ["unix:/run/shop/http.sock"]
+    text = files["/etc/nginx/flaskops/www.example.d/shop.conf"]
+    found = re.findall(r"^    location (.*) \{$", text, re.MULTILINE)
+    mine = ["@flaskops_shop", "@flaskops_shop_kept"]
+    assert found == ["= /a/shop", "^~ /a/shop/", *mine, "^~ /a/shop/static/"]
+    assert "try_files $flaskops_shop_path @flaskops_shop;" in text, "below assets/ without prefix"
+    assert "alias /srv/shop/live/release/public/static/;" in text
+    if protocol == "http":
+        assert directives(text, "proxy_pass") == ["http://shop$flaskops_shop_uri"] * 2
+        assert directives(text, "proxy_set_header").count("X-Forwarded-Prefix /a/shop") == 2
+    else:
+        params = directives(text, "uwsgi_param")
+        assert params.count("PATH_INFO $flaskops_shop_path") == 2
+        assert params.count("HTTP_X_FORWARDED_PREFIX /a/shop if_not_empty") == 2
+
+
+def test_a_site_takes_in_the_apps_below_its_names(render: Render) -> None:
+    included = directives(site(render(nginx_server_name=["a.example", "*.b.example"])), "include")
+    assert included == ["flaskops/a.example.d/*.conf", "flaskops/_.b.example.d/*.conf"]
+    files = render()
+    assert directives(site(files), "include") == ["flaskops/_.d/*.conf"]
+    assert not [path for path in files if path.startswith("/etc/nginx/flaskops/")]
+
+
 def test_static_files_are_directories_or_single_files(render: Render) -> None:
     text = site(render(nginx_static={"/s/": "/srv/a/s/", "/favicon.ico": "/srv/a/f.ico"}))
     assert "location ^~ /s/ {\n        alias /srv/a/s/;" in text
@@ -197,6 +301,67 @@ def test_variables_reach_the_site(
     assert directives(site(render(**variables)), name) == values
 
 
+CACHED = {"nginx_cache": {"= /": "10s", "/news/": "1m", "/news/admin/": "off"}}
+
+
+def test_pages_are_cached_where_it_is_said_and_nowhere_else(render: Render) -> None:
+    (server,) = servers(site(render(**CACHED)))
+    kept = re.findall(r"location ([^{]*) \{[^}]*proxy_cache app_pages;[^}]*301 308 (\w+);", server)
+    assert kept == [("= /", "10s"), ("/news/", "1m")]
+    assert {"/", "= /news", "/news/admin/", "= /news/admin"} <= set(directives_of(server))
+    assert "proxy_cache" not in site(render())
+
+
+def directives_of(server: str) -> list[str]:
+    """What the locations of a server are for."""
+    return re.findall(r"location ([^{]*) \{", server)
+
+
+def test_a_pages_key_has_all_that_the_app_is_told(render: Render) -> None:
+    (key,) = directives(site(render(**CACHED)), "proxy_cache_key")
+    for part in ("$request_method", "$scheme", "$host$flaskops_host_port", "$request_uri"):
+        assert part in key
+    assert "$realpath_root" in key, "and what is live"
+
+
+def test_the_uwsgi_protocol_caches_alike(render: Render) -> None:
+    http, uwsgi = site(render(**CACHED)), site(render(**CACHED, nginx_upstream_protocol="uwsgi"))
+    assert "proxy_" not in uwsgi
+    for name in ("cache", "cache_key", "cache_valid", "cache_lock", "cache_methods"):
+        found = directives(http, f"proxy_{name}")
+        assert found
+        assert directives(uwsgi, f"uwsgi_{name}") == found
+
+
+def test_names_of_cookies_are_no_patterns(render: Render) -> None:
+    text = site(render(**CACHED, nginx_cache_cookies=["my.session", "b-c"]))
+    assert "(my\\.session|b\\-c)" in text
+
+
+def test_a_page_of_its_own_is_logged_though_it_is_the_health_path(render: Render) -> None:
+    skipped = r"_unlogged \{\n    default 0;\n(.*?)\}"
+    found = re.search(skipped, site(render(flask_app_health_path="/")), re.DOTALL)
+    assert found is not None
+    assert found[1] == ""
+    found = re.search(skipped, site(render(flask_app_health_path="/healthz?db=1")), re.DOTALL)
+    assert found is not None
+    assert found[1] == '    "/healthz" 1;\n'
+
+
+def test_no_location_takes_the_servers_headers_away(render: Render) -> None:
+    """An add_header in a location would replace all of the server's."""
+    (server,) = servers(site(render(**CACHED)))
+    for location in re.findall(r"location .*?\{(.*?)\}", server, re.DOTALL):
+        assert "add_header" not in location
+
+
+def test_a_syslog_server_gets_both_logs_besides(render: Render) -> None:
+    main = render(nginx_syslog_server="192.0.2.50")["/etc/nginx/nginx.conf"]
+    assert [len(directives(main, name)) for name in ("access_log", "error_log")] == [2, 2]
+    main = render(nginx_config={"access_log": "off"})["/etc/nginx/nginx.conf"]
+    assert directives(main, "access_log") == ["off"]
+
+
 def test_server_text_stands_verbatim_at_the_end(render: Render) -> None:
     text = "location = /a {\n    return 204; # {{ not a template }}\n}\n"
     assert site(render(nginx_server_config=text)).endswith(f"\n\n{text}}}\n")
@@ -223,3 +388,97 @@ def test_every_file_says_who_wrote_it(render: Render) -> None:
     for path, text in render().items():
         assert text.startswith("#\n# managed\n#\n"), path
         assert text.endswith("\n"), path
+
+
+# TLS ---------------------------------------------------------------------------------------------
+
+TLS = {"certificate_source": "acme", "nginx_server_name": ["a.example", "b.example"]}
+OLD = "nginx version: nginx/1.22.1\nbuilt with OpenSSL 3.0.20 7 Apr 2026\n"
+
+
+def test_without_a_certificate_nothing_is_said_of_tls(render: Render) -> None:
+    text = site(render(nginx_server_name=["a.example"]))
+    assert not re.search(r"ssl|443|Strict|acme|301", text)
+
+
+def test_certificate_brings_tls_and_sends_plain_http_there(render: Render) -> None:
+    unknown, plain, server = servers(site(render(**TLS)))
+    assert directives(unknown, "ssl_reject_handshake") == ["on"]
+    assert directives(unknown, "listen") == [
+        "0.0.0.0:80",
+        "[::]:80",
+        "0.0.0.0:443 ssl",
+        "[::]:443 ssl",
+    ]
+    assert directives(plain, "return") == ["301 https://$host$request_uri"]
+    assert directives(plain, "server_name") == ["a.example b.example"]
+    assert directives(plain, "listen") == ["0.0.0.0:80", "[::]:80"]
+    assert directives(server, "listen") == ["0.0.0.0:443 ssl", "[::]:443 ssl"]
+    live = "/etc/flaskops/tls/app/live"
+    assert directives(server, "ssl_certificate") == [f"{live}/fullchain.pem"]
+    assert directives(server, "ssl_certificate_key") == [f"{live}/privkey.pem"]
+
+
+def test_challenge_is_answered_in_plain_http_by_the_issuer(render: Render) -> None:
+    challenge = "location ^~ /.well-known/acme-challenge/ {\n        "
+    for more, index in (({}, 1), ({"nginx_tls_redirect": False}, 1)):
+        here = servers(site(render(**TLS, **more)))[index]
+        assert f"{challenge}root /var/lib/flaskops/acme;" in here
+    there = site(render(**TLS, nginx_tls_challenge_host="2001:db8::1"))
+    assert "proxy_pass http://[2001:db8::1]:80;" in there
+    assert "root /var/lib" not in there
+    assert challenge not in site(render(**TLS | {"certificate_source": "files"}))
+
+
+def test_only_peers_may_take_the_certificate(render: Render) -> None:
+    text = site(render(**TLS, nginx_tls_peers=["192.0.2.2"]))
+    assert (
+        "allow 192.0.2.2;\n        deny all;\n        alias /var/lib/flaskops/tls/app.cms;" in text
+    )
+    assert "deny" not in site(render(**TLS))
+
+
+@pytest.mark.parametrize(
+    ("variables", "count"),
+    [({}, 1), ({"nginx_tls_redirect": False}, 0), ({"nginx_hsts_max_age": 0}, 0)],
+)
+def test_hsts_is_in_the_server_and_no_location_takes_its_place(
+    render: Render, variables: dict[str, Any], count: int
+) -> None:
+    text = site(render(**TLS, **variables))
+    assert text.count("Strict-Transport-Security") == count
+    assert "add_header" in text
+    assert not re.search(r"location [^{]*\{[^}]*add_header", text)
+    for location in re.findall(r"location [^{]*\{[^}]*\}", text):
+        if "add_header" in location:
+            assert ("Strict-Transport-Security" in location) == bool(count)
+
+
+def test_older_nginx_and_openssl_get_what_they_know(render: Render) -> None:
+    old = site(render(**TLS, __nginx_build={"stderr": OLD}))
+    assert "0.0.0.0:443 ssl http2" in directives(old, "listen")
+    assert directives(old, "http2") == []
+    assert set(directives(old, "ssl_ecdh_curve")) == {"X25519:prime256v1:secp384r1"}
+    new = site(render(**TLS))
+    assert set(directives(new, "http2")) == {"on"}
+    assert set(directives(new, "ssl_ecdh_curve")) == {"X25519MLKEM768:X25519:prime256v1:secp384r1"}
+
+
+def test_modern_is_tls_1_3_only(render: Render) -> None:
+    text = site(render(**TLS, nginx_tls_profile="modern"))
+    assert set(directives(text, "ssl_protocols")) == {"TLSv1.3"}
+    assert directives(text, "ssl_ciphers") == []
+
+
+def test_http3_claims_an_address_once(render: Render) -> None:
+    listens = directives(site(render(**TLS, nginx_http3=True)), "listen")
+    assert listens.count("0.0.0.0:443 quic reuseport") == 1
+    assert listens.count("0.0.0.0:443 quic") == 1
+    alone = site(render(certificate_source="self_signed", nginx_http3=True))
+    assert directives(alone, "listen").count("[::]:443 quic reuseport default_server") == 1
+    assert 'h3=":443"; ma=86400' in alone
+
+
+def test_another_port_is_named_in_the_redirect(render: Render) -> None:
+    text = site(render(**TLS, nginx_tls_port=8443))
+    assert directives(text, "return")[1] == "301 https://$host:8443$request_uri"
