@@ -58,6 +58,8 @@ def wheel(folder: Path) -> Path:
     files = {
         "corner/__init__.py": APP,
         "corner/static/corner.css": "x",
+        # Larger than what goes with a module's options.
+        "corner/data.txt": "x" * 300_000,
         f"{info}/METADATA": "Metadata-Version: 2.1\nName: corner-shop\nVersion: 1.2\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\n"
         "Tag: py3-none-any\n",

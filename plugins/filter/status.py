@@ -25,6 +25,14 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "DEPLOYED": lambda row: moment(row.get("deployed") or ""),
     "ROLLBACK": lambda row: target(row.get("rollback") or {}),
 }
+#: Where a certificate came from.
+SOURCES = {
+    "acme": "by ACME",
+    "files": "as given",
+    "self_signed": "self-signed",
+    "bootstrap": "self-signed until the first is issued",
+    "lost": "lost",
+}
 #: As many characters of a revision as git shows.
 REVISION_SHOWN = 7
 NOTHING = "-"
@@ -95,6 +103,10 @@ def status_rows(results: Any) -> list[dict[str, Any]]:
         elif not result["apps"]:
             rows.append({"host": host, "state": "no apps", "problems": []})
         rows += [{"host": host, **app} for app in result.get("apps") or []]
+        # With the host's first row: there is one a host in any case.
+        first = next(row for row in rows if row["host"] == host)
+        first["certificates"] = list(result.get("certificates") or [])
+        first["pages"] = list(result.get("pages") or [])
     return rows
 
 
@@ -107,7 +119,25 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         GAP.join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
         for line in table
     ]
-    return lines + [f"{row['host']}: {text}" for row in rows for text in row["problems"]]
+    told = [f"{row['host']}: {text}" for row in rows for text in row["problems"]]
+    certificates = [
+        f"{row['host']}: certificate {one['name']}, {SOURCES[one['source']]}, {end(one)}"
+        for row in rows
+        for one in row.get("certificates") or []
+    ]
+    pages = [
+        f"{row['host']}: {one['site']} answered {one['kept'] * 100 // one['asked']} % of its "
+        f"latest {one['asked']} requests for cached pages from the cache"
+        for row in rows
+        for one in row.get("pages") or []
+    ]
+    return lines + told + certificates + pages
+
+
+def end(certificate: Mapping[str, Any]) -> str:
+    """When a certificate ends."""
+    days = certificate["days_left"]
+    return f"ends in {days} days" if days >= 0 else "has ended: run site.yml"
 
 
 class FilterModule:

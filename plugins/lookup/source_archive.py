@@ -33,11 +33,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: One dict each, with its revision (str) and the path of the archive (path).
+  description:
+    - One dict each, with its revision (str) and the path of the archive (path).
+    - Of an archive up to 256 KiB also the content (str), in Base64, empty for a larger one. It can
+      go with a module's options and spares the round trips of a copy.
   type: list
   elements: dict
 """
 
+import base64
 import hashlib
 import io
 import lzma
@@ -70,6 +74,8 @@ SKIPPED = {
     ".nox",
 }
 REVISION_LENGTH = 12
+#: Bytes of an archive that still goes with a module's options.
+SMALL = 256 * 1024
 
 
 def listed_by_git(root: Path) -> list[str] | None:
@@ -147,17 +153,24 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(content).hexdigest()[:REVISION_LENGTH]
 
 
+def found(revision: str, path: Path) -> dict[str, str]:
+    """What the lookup says of an archive."""
+    small = path.stat().st_size <= SMALL
+    content = base64.b64encode(path.read_bytes()).decode() if small else ""
+    return {"revision": revision, "path": str(path), "content": content}
+
+
 class LookupModule(LookupBase):
     """Lookup flaskops.stack.source_archive."""
 
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
         """Pack each directory; AnsibleLookupError names what cannot be read."""
-        found = []
+        archives = []
         for term in terms:
             root = Path(term).expanduser().absolute()
             try:
                 if root.is_file():
-                    found.append({"revision": digest_of(root), "path": str(root)})
+                    archives.append(found(digest_of(root), root))
                     continue
                 if not root.is_dir():
                     raise AnsibleLookupError(f"source_archive: {root} is not a directory")
@@ -166,5 +179,5 @@ class LookupModule(LookupBase):
                 raise AnsibleLookupError(f"source_archive: {error}") from error
             path = Path(vars(C)["DEFAULT_LOCAL_TMP"]) / f"source-{revision}.tar.gz"
             path.write_bytes(archive)
-            found.append({"revision": revision, "path": str(path)})
-        return found
+            archives.append(found(revision, path))
+        return archives

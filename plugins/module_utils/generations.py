@@ -16,7 +16,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import host, wsgi
 
 #: Lines of the failing unit's log in the error: one screen.
 LOG_LINES = 30
@@ -190,12 +190,7 @@ class Generations:
         told = {"generation": number, "release": release.name, "created": created, **record}
         texts = {**texts, wsgi.SETTINGS_FILE: json.dumps(told, indent=2) + "\n"}
         for name, text in texts.items():
-            with open(draft / name, "w", encoding="utf-8", opener=private) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chown(draft / name, 0, group)
-            os.chmod(draft / name, 0o640)
+            host.write(draft / name, text, 0o640, group)
         (draft / "release").symlink_to(release)
         os.chmod(draft, 0o755)
         shutil.rmtree(self.path(number), ignore_errors=True)
@@ -213,17 +208,11 @@ class Generations:
 
     def make_live(self, number: int) -> None:
         """The commit point: one rename."""
-        self._link(self.live_link, number)
+        host.link(self.live_link, f"generations/{number}")
 
     def remember(self, number: int) -> None:
         """The generation that a rollback goes back to."""
-        self._link(self.previous_link, number)
-
-    def _link(self, link: Path, number: int) -> None:
-        draft = link.with_name(f".{link.name}.draft")
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(f"generations/{number}")
-        draft.rename(link)
+        host.link(self.previous_link, f"generations/{number}")
 
     def remove(self, number: int) -> None:
         shutil.rmtree(self.path(number), ignore_errors=True)
@@ -235,11 +224,6 @@ def readable(generation: Path) -> bool:
         return "digest" in wsgi.settings(generation)
     except (OSError, ValueError):
         return False
-
-
-def private(path: str, flags: int) -> int:
-    """An opener of files that nobody but root may read."""
-    return os.open(path, flags, 0o600)
 
 
 def ask(

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
-#: Where what need not outlive a reboot is kept.
-RUN = Path("/run")
+from ansible_collections.flaskops.stack.plugins.module_utils import host
+
 SECONDS = 60
 #: The argument spec of a module's option ``lock``.
 LOCK_OPTIONS = {
@@ -40,7 +39,7 @@ class DeployLock:
     the lock of the build or the switch.
     """
 
-    def __init__(self, name: str, folder: Path = RUN) -> None:
+    def __init__(self, name: str, folder: Path = host.RUN) -> None:
         self.name = name
         self.path = folder / f"flaskops-{name}.deploy"
 
@@ -64,11 +63,7 @@ class DeployLock:
             if held["run"] == run:
                 since = held["since"]
         text = json.dumps({"run": run, "who": who, "since": since})
-        draft = self.path.with_name(f".{self.path.name}.draft")
-        draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        draft.rename(self.path)
+        host.write(self.path, text, 0o600)
 
     def free(self, run: str) -> None:
         """Let go of it, if it is this run's."""

@@ -14,7 +14,7 @@ description:
     incomplete, is never run, and is removed by the next call.
   - With O(state=prepared) the directories around the releases exist, and the result says whether
     the release O(id) is complete. Where it is not, its C(code) directory is there to be filled,
-    or its C(upload) directory, with one file: an archive of the code, or a wheel of the app.
+    or its C(upload) directory, for one file, an archive of the code or a wheel of the app.
   - With O(state=built) the code is there, or its archive, or a package is to be installed instead,
     and the release is completed in one remote call. The archive is unpacked, the virtualenv made
     and filled, bytecode compiled, paths that outlive a release linked, static files published, old
@@ -24,6 +24,7 @@ description:
     its environment, for the WSGI server's role to run.
 version_added: 0.1.0
 author: The flaskops.stack authors
+extends_documentation_fragment: [flaskops.stack.deploy_lock]
 options:
   name:
     description: Name of the app.
@@ -54,6 +55,16 @@ options:
     default: ''
   source:
     description: Where the code came from, for people.
+    type: str
+    default: ''
+  archive:
+    description:
+      - A small archive or a wheel in Base64, instead of a file in the directory RV(upload), for
+        O(state=built).
+    type: str
+    default: ''
+  archive_name:
+    description: Name of the file that O(archive) is.
     type: str
     default: ''
   requirement:
@@ -122,29 +133,13 @@ options:
       - When empty, a directory C(static) of the code or of its packages is published as C(/static).
     type: dict
     default: {}
-  lock:
+  fingerprint:
     description:
-      - The deploy lock of the run, taken before anything is changed and let go of when the build
-        fails. The module switch lets go of it in the end. Without it none is needed.
-    type: dict
-    suboptions:
-      run:
-        description: The run's name, MACHINE/PROCESS/TIME, that no other has.
-        type: str
-        required: true
-      who:
-        description: Who runs it, for people.
-        type: str
-        required: true
-      minutes:
-        description: How long the lock of a run counts that was killed, 0 to take it over.
-        type: int
-        default: 10
-      alive:
-        description: Runs that are alive on the same controller; no other of its locks counts.
-        type: list
-        elements: str
-        default: []
+      - Regular expression for the paths of static files whose names change with their content. Of
+        all releases that are kept these are in C(assets), by URL path, so that a page that was
+        opened before a switch finds them. None when empty.
+    type: str
+    default: ''
   keep:
     description: Complete releases to keep; what a generation runs is always kept.
     type: int
@@ -205,7 +200,8 @@ removed:
   elements: str
 """
 
-import fcntl
+import base64
+import gzip
 import json
 import os
 import pwd
@@ -217,13 +213,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils import host
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     LOCK_OPTIONS,
     DeployLock,
@@ -238,6 +235,12 @@ WHEEL = ".whl"
 OUTPUT_LINES = 40
 #: Without it Flask does not read the .flaskenv and .env that an app ships.
 DOTENV = "python-dotenv==1.2.4"
+#: Static files that a browser gets compressed, and the size in bytes from which that is worth it.
+TEXT = (".css", ".html", ".ico", ".js", ".json", ".mjs", ".svg", ".txt", ".wasm", ".webmanifest")
+WORTH_COMPRESSING = 1024
+BROTLI = "/usr/bin/brotli"
+#: Paths on one command line.
+PATHS_AT_A_TIME = 500
 #: Values at least this long are kept out of messages.
 SECRET_LENGTH = 8
 PIP_ENVIRONMENT = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
@@ -626,7 +629,20 @@ class Builder:
             place.mkdir(exist_ok=True)
             os.chown(place, self.owner.uid, self.owner.gid)
             self.run("cp", "-RL", "--no-target-directory", "--", str(source), str(place))
+            self._compress(place)
         return dict(static)
+
+    def _compress(self, place: Path) -> None:
+        """Put compressed texts beside the texts, for web servers that hand them out as they are."""
+        texts = [path for path in map(Path, tree(place)) if worth_compressing(path)]
+        if not texts:
+            return
+        self.as_user(partial(compress, texts), f"compress {place}")
+        if not os.access(BROTLI, os.X_OK):
+            return
+        wanted = [str(path) for path in texts if not path.with_name(f"{path.name}.br").exists()]
+        for start in range(0, len(wanted), PATHS_AT_A_TIME):
+            self.run(BROTLI, "--keep", "--", *wanted[start : start + PATHS_AT_A_TIME])
 
 
 def find_static(code: Path) -> dict[str, str]:
@@ -651,6 +667,28 @@ def refuse_links_out(folder: Path, code: Path) -> None:
     for path in tree(folder):
         if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
             raise ReleaseError(f"{path} is a link to {os.readlink(path)}, outside of the source")
+
+
+def worth_compressing(path: Path) -> bool:
+    """Whether a browser would get a file faster if it were compressed."""
+    return (
+        path.suffix.lower() in TEXT
+        and path.is_file()
+        and not path.is_symlink()
+        and path.stat().st_size >= WORTH_COMPRESSING
+    )
+
+
+def compress(texts: Iterable[Path]) -> None:
+    """Write what gzip makes of each text beside it, unless that is there or no smaller."""
+    for path in texts:
+        place = path.with_name(f"{path.name}.gz")
+        if place.exists():
+            continue
+        data = path.read_bytes()
+        packed = gzip.compress(data, mtime=0)
+        if len(packed) < len(data):
+            place.write_bytes(packed)
 
 
 def parse_environment(text: str) -> dict[str, str]:
@@ -721,6 +759,7 @@ class Releases:
         self.changed = False
         self.removed: list[str] = []
         self.own_key = False
+        self.fingerprint = re.compile(params["fingerprint"])
 
     def _live(self) -> str:
         """Release of the live generation; ReleaseError when there is none."""
@@ -758,6 +797,9 @@ class Releases:
         if self.complete(self.release):  # another run was faster
             return
         owner = Owner.named(self.params["user"])
+        if self.params["archive"]:
+            path = self.release / UPLOAD / os.path.basename(self.params["archive_name"])
+            path.write_bytes(base64.b64decode(self.params["archive"]))
         built = Builder(self.params, self.release, owner).build()
         record = {
             "id": self.params["id"],
@@ -766,10 +808,11 @@ class Releases:
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **built,
         }
-        write(self.release / MARKER, json.dumps(record, indent=2) + "\n", 0o640, owner.gid)
+        host.write(self.release / MARKER, json.dumps(record, indent=2) + "\n", 0o640, owner.gid)
         os.chmod(self.release, 0o755)
         self.changed = True
         self._prune()
+        self._gather()
 
     def select(self) -> None:
         """Leave the release and its environment where the server's role finds them."""
@@ -779,15 +822,12 @@ class Releases:
         if not path.is_file() or path.read_bytes().decode() != text:
             self.changed = True
             if not self.check_mode:
-                write(path, text, 0o640, Owner.named(self.params["user"]).gid)
+                host.write(path, text, 0o640, Owner.named(self.params["user"]).gid)
         link, wanted = folder / "release", f"../releases/{self.release.name}"
         if not link.is_symlink() or os.readlink(link) != wanted:
             self.changed = True
             if not self.check_mode:
-                draft = folder / ".release.draft"
-                draft.unlink(missing_ok=True)
-                draft.symlink_to(wanted)
-                draft.rename(link)
+                host.link(link, wanted)
 
     def _layout(self, owner: Owner) -> Iterator[tuple[Path, int, int, int]]:
         yield self.home, 0o755, 0, 0
@@ -836,6 +876,27 @@ class Releases:
         for release in [path for path in existing if path.name not in used][: max(surplus, 0)]:
             self._remove(release)
 
+    def _gather(self) -> None:
+        """Have the fingerprinted static files of all releases in one place, and no others.
+
+        They are links to the releases' own files, so that they take no room.
+        """
+        assets = self.home / "assets"
+        wanted: dict[Path, Path] = {}
+        if self.fingerprint.pattern:
+            for release in filter(self.complete, self._existing()):
+                public = release / "public"
+                for path in map(Path, tree(public)):
+                    part = path.relative_to(public)
+                    plain = part.with_suffix("") if path.suffix in (".br", ".gz") else part
+                    if (
+                        self.fingerprint.search(f"/{plain}")
+                        and path.is_file()
+                        and not path.is_symlink()
+                    ):
+                        wanted[part] = path
+        gather(wanted, assets)
+
     def _environment(self) -> str:
         """The given environment, what only the host knows, and what nobody else has set."""
         given: str = self.params["environment"]
@@ -862,7 +923,7 @@ class Releases:
         if not path.is_file():
             if self.check_mode:
                 return {}
-            write(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", 0o600, 0)
+            host.write(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", 0o600, 0)
             self.changed = True
         key, *others = path.read_text("utf-8").splitlines()
         days = self.params["key_days"]
@@ -882,6 +943,21 @@ class Releases:
         return {spelled: value for n, value in keys.items() for spelled in (PREFIX + n, n)}
 
 
+def gather(wanted: dict[Path, Path], place: Path) -> None:
+    """Make hard links of ``wanted``, path in ``place`` to file, and remove what else is there."""
+    for path in [Path(path) for path in tree(place)] if place.is_dir() else []:
+        if path.is_file() and path.relative_to(place) not in wanted:
+            path.unlink()
+    for part, path in wanted.items():
+        target = place / part
+        for folder in (place / one for one in reversed(part.parents)):
+            if not folder.is_dir():
+                folder.mkdir()
+                folder.chmod(0o755)
+        if not target.exists():
+            os.link(path, target)
+
+
 def bare(name: str) -> str:
     """The name of a setting, without the prefix that Flask takes it from the environment by."""
     return name.removeprefix(PREFIX)
@@ -898,27 +974,6 @@ def quoted(value: str) -> str:
     return re.sub(r'(["\\`$])', r"\\\1", value)
 
 
-def write(path: Path, text: str, mode: int, gid: int) -> None:
-    """Replace a file in one step, readable to nobody else in between."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    os.chown(draft, 0, gid)
-    os.chmod(draft, mode)
-    draft.rename(path)
-
-
-@contextmanager
-def only_one(name: str) -> Iterator[None]:
-    """One build of an app at a time; others wait, and the kernel lets go for a killed one."""
-    with open(os.open(f"/run/flaskops-{name}.build", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -930,6 +985,8 @@ def main() -> None:
             "state": {"type": "str", "choices": ["prepared", "built"], "default": "prepared"},
             "revision": {"type": "str", "default": ""},
             "source": {"type": "str", "default": ""},
+            "archive": {"type": "str", "default": "", "no_log": True},
+            "archive_name": {"type": "str", "default": ""},
             "requirement": {"type": "str", "default": ""},
             "subdirectory": {"type": "str", "default": ""},
             "environment": {"type": "str", "default": "", "no_log": True},
@@ -943,15 +1000,17 @@ def main() -> None:
             "build_environment": {"type": "str", "default": "", "no_log": True},
             "shared_paths": {"type": "list", "elements": "str", "default": ["instance"]},
             "static": {"type": "dict", "default": {}},
+            "fingerprint": {"type": "str", "default": ""},
             "lock": {"type": "dict", "options": LOCK_OPTIONS},
             "keep": {"type": "int", "default": 5},
         },
+        required_by={"archive": ["archive_name"]},
         supports_check_mode=True,
     )
     name, lock = module.params["name"], module.params["lock"]
     try:
         releases = Releases(module.params, check_mode=module.check_mode)
-        with nullcontext() if module.check_mode else only_one(name):
+        with nullcontext() if module.check_mode else host.alone(name, "build", wait=True):
             if lock and not module.check_mode:
                 DeployLock(name).take(**lock)
             if module.params["state"] == "prepared":
@@ -963,6 +1022,11 @@ def main() -> None:
                 releases.select()
     except LockedError as error:
         module.fail_json(msg=str(error))
+    except re.error as error:
+        module.fail_json(
+            msg=f"flask_app_static_fingerprint: found {module.params['fingerprint']!r}; allowed is "
+            f"a regular expression ({error})"
+        )
     except ReleaseError as error:
         if lock and not module.check_mode:
             DeployLock(name).free(lock["run"])

@@ -63,7 +63,6 @@ removed:
   sample: [unit shop.service, unit shop.socket, unit shop@7.service, directory /srv/shop, user shop]
 """
 
-import fcntl
 import grp
 import os
 import pwd
@@ -77,7 +76,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils.generations import Systemd, private
+from ansible_collections.flaskops.stack.plugins.module_utils import host
+from ansible_collections.flaskops.stack.plugins.module_utils.generations import Systemd
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import DeployLock, LockedError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -340,16 +340,11 @@ def discard(path: Path) -> None:
 
 @contextmanager
 def alone(name: str, minutes: int) -> Iterator[None]:
-    """No deploy, switch or build of the app meanwhile; RemoveError or LockedError when one is."""
+    """No deploy, switch or build of the app meanwhile; BusyError or LockedError when one is."""
     deploy, run = DeployLock(name), secrets.token_hex(8)
     with ExitStack() as stack:
         for lock in LOCKS:
-            path = f"/run/flaskops-{name}.{lock}"
-            file = stack.enter_context(open(path, "w", encoding="utf-8", opener=private))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RemoveError(f"a {lock} of {name} is under way ({path} is locked)") from None
+            stack.enter_context(host.alone(name, lock))
         deploy.take(run, "a removal", minutes, [])
         stack.callback(deploy.free, run)
         yield
@@ -387,7 +382,7 @@ def main() -> None:
         with nullcontext() if idle else alone(params["name"], params["lock_minutes"]):
             if not idle:
                 app.remove(app.plan())  # the locks are files of the app too
-    except (RemoveError, LockedError) as error:
+    except (RemoveError, host.BusyError, LockedError) as error:
         module.fail_json(msg=f"{params['name']} was not removed. {error}")
     text = "".join(f"-{line}\n" for line in told)
     module.exit_json(changed=bool(plan), removed=told, diff={"prepared": text})

@@ -129,6 +129,50 @@ apps:
       description: Bytes free on the disk of its directory.
       type: int
       sample: 12884901888
+certificates:
+  description: One entry a certificate of the role certificate.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the certificate.
+      type: str
+      sample: shop
+    source:
+      description: V(acme), V(files), V(self_signed), V(bootstrap) before the first one, V(lost).
+      type: str
+      sample: acme
+    days_left:
+      description: Days until it ends, below 0 when it has.
+      type: int
+      sample: 59
+    names:
+      description: Names it is for.
+      type: list
+      elements: str
+      sample: [shop.example.org]
+    issuer:
+      description: Whether it is issued on this host.
+      type: bool
+pages:
+  description: What became of the latest requests for pages that nginx may keep, by its access log.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    site:
+      description: Name of the site.
+      type: str
+      sample: shop
+    asked:
+      description: Requests.
+      type: int
+      sample: 1204
+    kept:
+      description: Those that were answered with a kept page.
+      type: int
+      sample: 1120
 """
 
 import http.client
@@ -137,13 +181,14 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import tls, wsgi
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
     Systemd,
@@ -169,6 +214,11 @@ PROPERTIES = (
     "MemoryCurrent",
     "ActiveEnterTimestampMonotonic",
 )
+#: Where nginx says what it did, how much of its end is read, and what it says of a kept page.
+ACCESS_LOG = Path("/var/log/nginx/access.log")
+READ_OF_LOG = 2 * 1024**2
+KEPT = ("HIT", "STALE", "UPDATING", "REVALIDATED")
+LOGGED = re.compile(rb'"site":"([^"]+)".*?"cache":"([A-Z]+)"')
 #: States that come with a problem.
 WORTH_A_WORD = ("broken", "failed", "stopped")
 #: Bytes free on the disk below which it is worth a word.
@@ -434,6 +484,31 @@ def without_login(source: str) -> str:
     return re.sub(r"^((?:git\+)?https?://)[^/@]*@", r"\1", source)
 
 
+def certificate(site: tls.Site) -> dict[str, Any]:
+    """What a site's visitors are shown."""
+    live = site.live()
+    told: dict[str, Any] = {"name": site.name, "source": live.source if live else "lost"}
+    told |= {"days_left": -1, "names": [], "issuer": bool(site.settings.get("issuer", True))}
+    with suppress(tls.TlsError):
+        if live is not None:
+            facts = live.facts()
+            told |= {"days_left": facts.days_left, "names": sorted(facts.names)}
+    return told
+
+
+def pages(log: Path = ACCESS_LOG) -> list[dict[str, Any]]:
+    """How many of the latest requests were answered with a kept page, by site."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - READ_OF_LOG, 0))
+            found = LOGGED.findall(file.read())
+    except OSError:  # no nginx here
+        return []
+    asked = Counter(site.decode() for site, _ in found)
+    kept = Counter(site.decode() for site, cache in found if cache.decode() in KEPT)
+    return [{"site": one, "asked": asked[one], "kept": kept[one]} for one in sorted(asked)]
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -456,6 +531,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         apps=[App(one, home, systemd, timeout).look() for one, home in apps.items()],
+        certificates=[certificate(site) for site in tls.sites() if name in ("", site.name)],
+        pages=[one for one in pages() if name in ("", one["site"])],
     )
 
 

@@ -46,29 +46,6 @@ options:
         served before. What it ran with comes from its generation, not from the other options.
     type: str
     default: ''
-  lock:
-    description:
-      - The deploy lock of the run, taken before anything is changed, let go of when the switch is
-        over. Without it none is needed.
-    type: dict
-    suboptions:
-      run:
-        description: The run's name, MACHINE/PROCESS/TIME, that no other has.
-        type: str
-        required: true
-      who:
-        description: Who runs it, for people.
-        type: str
-        required: true
-      minutes:
-        description: How long the lock of a run counts that was killed, 0 to take it over.
-        type: int
-        default: 10
-      alive:
-        description: Runs that are alive on the same controller; no other of its locks counts.
-        type: list
-        elements: str
-        default: []
   name:
     description:
       - Name of the app; its units are C(<name>.socket), C(<name>.service), C(<name>@<n>.service).
@@ -283,7 +260,6 @@ actions:
 """
 
 import difflib
-import fcntl
 import hashlib
 import http.client
 import inspect
@@ -292,24 +268,21 @@ import os
 import pwd
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import parts, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import host, parts, wsgi
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
     Systemd,
     ask,
-    private,
     probe_path,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     LOCK_OPTIONS,
-    RUN,
     DeployLock,
     LockedError,
 )
@@ -348,7 +321,7 @@ class Wanted:
     parts: dict[str, str] = field(default_factory=dict)
     lease: int = 900
     recorded: str = ""
-    run_folder: Path = RUN
+    run_folder: Path = host.RUN
     protocol: str = "http"
 
     @property
@@ -444,10 +417,7 @@ class Switch:
         path = self.systemd.units / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return False
-        draft = path.with_name(f".{name}.draft")
-        draft.write_text(text, encoding="utf-8")
-        os.chmod(draft, 0o644)
-        draft.rename(path)
+        host.write(path, text, 0o644)
         return True
 
     # the switch ----------------------------------------------------------------------------------
@@ -559,8 +529,7 @@ class Switch:
     def _take_lease(self, number: int, moved_from: dict[str, str]) -> None:
         """Whatever becomes of this run, the new generation does not stay beside the live one."""
         noted = {"generation": number, "was_open": self.was_open, "moved_from": moved_from}
-        with open(self._lease_file, "w", encoding="utf-8", opener=private) as file:
-            json.dump(noted, file)
+        host.write(self._lease_file, json.dumps(noted), 0o600)
         self._stop_lease_timer()
         if number != self.generations.live():
             parts_of_it = [name.replace("@.", f"@{number}.") for name in self.wanted.parts]
@@ -1044,7 +1013,7 @@ def main() -> None:
     actions: list[str] = []
     result: dict[str, Any] = {}
     try:
-        with nullcontext() if module.check_mode else only_one(name):
+        with nullcontext() if module.check_mode else host.alone(name, "switch"):
             lock = module.params["lock"]
             try:
                 if lock and not module.check_mode:
@@ -1063,6 +1032,8 @@ def main() -> None:
         if phase == "withdraw":  # what was started is the other run's
             module.exit_json(changed=False, pending=False, actions=[])
         module.fail_json(msg=str(error), actions=actions)
+    except host.BusyError as error:
+        module.fail_json(msg=f"Not switched: {error}", actions=actions)
     except SwitchError as error:
         after = aftermath(generations, systemd, name)
         text = "\n".join([f"{error}. {after}", *(f"  | {line}" for line in error.log)])
@@ -1097,18 +1068,6 @@ def wanted_in(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> 
     if not check_mode and not wanted.release.is_dir():
         raise SwitchError(f"release: {wanted.release} is not a directory on this host")
     return wanted
-
-
-@contextmanager
-def only_one(name: str) -> Iterator[None]:
-    """One switch of an app at a time; the kernel lets go for one that was killed."""
-    path = f"/run/flaskops-{name}.switch"
-    with open(path, "w", encoding="utf-8", opener=private) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SwitchError(f"Another switch is under way ({path} is locked)") from None
-        yield
 
 
 if __name__ == "__main__":

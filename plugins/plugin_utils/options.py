@@ -197,6 +197,10 @@ def playbook_options(roles: Path) -> Iterable[Option]:
     protocol = "What web servers speak to it, HTTP or nginx's native protocol for Python."
     protocols = ("http", "uwsgi")
     yield Option("", "wsgi_protocol", protocol, choices=protocols, default="http")
+    port = "Port that the app listens on when web servers of other hosts ask it."
+    yield Option("", "wsgi_port", port, type="int", default=8000)
+    peers = "Addresses and networks that may ask it there, besides the hosts of the web tier."
+    yield Option("", "wsgi_allowed_peers", peers, type="list", default=[])
     yield Option("", "cache_server", cache, choices=(*caches, "none"), default="redis")
 
 

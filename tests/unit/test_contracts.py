@@ -12,6 +12,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+#: Scenarios that are named otherwise than the role whose example they run.
+SCENARIOS = {"certificate": "tls"}
 HEADINGS = ["Example", "How it behaves", "Variables", "Tags", "Supported systems"]
 
 each_role = pytest.mark.parametrize("role", ROLES)
@@ -80,7 +82,8 @@ def test_readme_has_one_order(role: str) -> None:
 def test_readme_example_is_what_the_scenario_runs(role: str) -> None:
     example = re.search(r"## Example\n\n```yaml\n(.*?)```", readme(role), re.DOTALL)
     assert example is not None
-    assert example[1] == (ROOT / "molecule" / role / "converge.yml").read_text(encoding="utf-8")
+    scenario = ROOT / "molecule" / SCENARIOS.get(role, role)
+    assert example[1] == (scenario / "converge.yml").read_text(encoding="utf-8")
 
 
 @each_role
@@ -118,3 +121,21 @@ def test_role_depends_on_no_other_and_no_group(role: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "molecule").glob("*/molecule.yml")), ids=str)
 def test_a_scenario_is_only_its_platforms(path: Path) -> None:
     assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == ["platforms"]
+
+
+PLUGINS = [
+    path
+    for kind in ("modules", "lookup", "inventory", "doc_fragments")
+    for path in sorted((ROOT / "plugins" / kind).glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_documentation_of_plugins_can_be_read(path: Path) -> None:
+    texts = re.compile(
+        r'^ *(DOCUMENTATION|EXAMPLES|RETURN) = r?"""(.*?)"""', re.MULTILINE | re.DOTALL
+    )
+    found = dict(texts.findall(path.read_text("utf-8")))
+    assert "DOCUMENTATION" in found
+    for text in found.values():
+        assert all(yaml.safe_load_all(text))

@@ -32,6 +32,8 @@ def test_every_option_of_every_role_is_there() -> None:
     assert {found.name for found in ALL.values()} == names | {
         "wsgi_server",
         "wsgi_protocol",
+        "wsgi_port",
+        "wsgi_allowed_peers",
         "cache_server",
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import io
 import json
 import os
@@ -33,6 +35,8 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "id": id_,
         "revision": "abc",
         "source": "./shop",
+        "archive": "",
+        "archive_name": "",
         "requirement": "",
         "subdirectory": "",
         "environment": 'GREETING="hi"\n',
@@ -46,6 +50,7 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "build_environment": "",
         "shared_paths": ["instance", "uploads"],
         "static": {},
+        "fingerprint": "",
         "keep": 2,
     }
     return values | changes
@@ -637,9 +642,72 @@ def test_an_archive_becomes_the_code(home: Path, monkeypatch: pytest.MonkeyPatch
     assert not (path / "upload").exists()
 
 
+def test_a_small_archive_comes_with_the_options(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as made:
+        made.addfile(tarfile.TarInfo("shop-1/requirements.txt"), io.BytesIO())
+    content = base64.b64encode(buffer.getvalue()).decode()
+    uploaded(home, monkeypatch, "", b"", archive=content, archive_name="shop.tar.gz")
+    path = home / "releases/abc-1"
+    assert (path / "code/requirements.txt").exists()
+    assert not (path / "upload").exists()
+
+
 def test_a_bad_archive_is_named_with_the_variable(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(release.ReleaseError, match=r"^flask_app_source: shop\.tar\.gz: "):
         uploaded(home, monkeypatch, "shop.tar.gz", b"half")
     assert not (home / "releases/abc-1/release.json").exists()
+
+
+FINGERPRINT = r"[.-][0-9a-f]{8,}([.][A-Za-z0-9]+)+$"
+
+
+def test_texts_are_compressed_once_and_only_where_it_pays(tmp_path: Path) -> None:
+    files = {"a.css": "x" * 5000, "small.css": "x", "photo.jpg": "x" * 5000, "own.js": "y" * 5000}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "own.js.gz").write_text("the app's own")
+    (tmp_path / "noise.js").write_bytes(os.urandom(5000))
+    texts = [path for path in sorted(tmp_path.iterdir()) if release.worth_compressing(path)]
+    assert [path.name for path in texts] == ["a.css", "noise.js", "own.js"]
+    release.compress(texts)
+    assert gzip.decompress((tmp_path / "a.css.gz").read_bytes()) == b"x" * 5000
+    assert (tmp_path / "own.js.gz").read_text() == "the app's own"
+    assert not (tmp_path / "noise.js.gz").exists()
+
+
+def test_brotli_compresses_what_gzip_did(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "brotli"
+    program.write_text("")
+    program.chmod(0o755)
+    monkeypatch.setattr(release, "BROTLI", str(program))
+    files = {"requirements.txt": "", "static/a.css": "x" * 5000, "static/b.css": "x"}
+    done = build(home, monkeypatch, files)
+    assert [command for command in done.commands if "brotli" in command] == [
+        "brotli --keep -- a.css"
+    ]
+    assert (home / "releases/abc-1/public/static/a.css.gz").is_file()
+
+
+def test_fingerprinted_files_stay_as_long_as_their_release(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        css = f"static/app.{number}2345678.css"
+        files = {"requirements.txt": "", css: str(number) * 2000, "static/plain.css": str(number)}
+        build(home, monkeypatch, files, id=f"abc-{number}", fingerprint=FINGERPRINT)
+        os.utime(home / f"releases/abc-{number}/release.json", (number, number))
+    assets = home / "assets/static"
+    # Two releases are kept.
+    names = [f"app.{number}2345678.css{more}" for number in (2, 3) for more in ("", ".gz")]
+    assert sorted(path.name for path in assets.iterdir()) == names
+    assert (assets / "app.22345678.css").read_text() == "2" * 2000
+    assert assets.stat().st_mode & 0o777 == 0o755
+    build(home, monkeypatch, {"requirements.txt": ""}, id="abc-4", fingerprint="")
+    assert list(assets.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import subprocess
@@ -99,6 +100,16 @@ def test_a_file_is_taken_as_it_is_and_named_by_its_content(tmp_path: Path) -> No
         assert found["path"] == str(path)
         revisions.add(found["revision"])
     assert len(revisions) == 2
+
+
+def test_only_a_small_archive_comes_with_its_content(app: Path) -> None:
+    lookup = source_archive.LookupModule()
+    (found,) = lookup.run([str(app)])
+    assert base64.b64decode(found["content"]) == Path(found["path"]).read_bytes()
+    (app / "large.bin").write_bytes(os.urandom(source_archive.SMALL))
+    (found,) = lookup.run([str(app)])
+    assert found["content"] == ""
+    assert Path(found["path"]).stat().st_size > source_archive.SMALL
 
 
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:

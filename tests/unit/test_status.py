@@ -321,3 +321,32 @@ def test_table_is_aligned_and_problems_come_after_it(host: Host) -> None:
     assert second.split() == ["app2", "-", "no", "apps", *["-"] * 9]
     assert problem.startswith("app1.example.org: shop is broken: GET /healthz answered 500")
     assert max(map(len, lines)) < 160
+
+
+def test_certificates_are_told_below_the_table() -> None:
+    found = [
+        {"name": "shop", "source": "acme", "days_left": 59},
+        {"name": "old", "source": "self_signed", "days_left": -1},
+    ]
+    results: dict[str, Any] = {
+        "web1": {"apps": [], "certificates": found},
+        "web2": {"unreachable": True, "msg": "gone"},
+    }
+    assert table.status_table(table.status_rows(results))[-3:] == [
+        "web2: gone",
+        "web1: certificate shop, by ACME, ends in 59 days",
+        "web1: certificate old, self-signed, has ended: run site.yml",
+    ]
+
+
+def test_kept_pages_are_counted_by_site(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    lines = [("shop", "HIT")] * 2 + [("shop", "MISS"), ("shop", ""), ("blog", "EXPIRED")]
+    log.write_text("".join(f'{{"site":"{one}","x":1,"cache":"{said}"}}\n' for one, said in lines))
+    found = [{"site": "blog", "asked": 1, "kept": 0}, {"site": "shop", "asked": 3, "kept": 2}]
+    assert status.pages(log) == found
+    assert status.pages(tmp_path / "none") == []
+    rows = table.status_rows({"web1": {"apps": [], "pages": found}})
+    assert table.status_table(rows)[-1] == (
+        "web1: shop answered 66 % of its latest 3 requests for cached pages from the cache"
+    )

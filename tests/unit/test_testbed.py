@@ -146,11 +146,14 @@ def test_the_inventory_survives_a_path_with_blanks(
 ) -> None:
     monkeypatch.setattr(testbed, "STATE", tmp_path / "two words")
     monkeypatch.setenv("HOME", str(tmp_path))
-    item = testbed.Container("c0ffee" * 8, "flaskops-t-a", "t", "a", "", True, {22: 2222, 80: 8080})
+    item = testbed.Container(
+        "c0ffee" * 8, "flaskops-t-a", "t", "a", "", True, "192.0.2.2", {22: 2222, 80: 8080}
+    )
     testbed.write_inventory("t", {"a": item}, {"web": ["a"]})
     read = json.loads((tmp_path / "two words/t/inventory.yml").read_text(encoding="utf-8"))
     found = read["all"]["hosts"]["a"]
     assert found["ansible_port"] == 2222
+    assert found["private_address"] == "192.0.2.2"
     assert found["testbed_ports"] == {"22": 2222, "80": 8080}
     assert read["all"]["children"] == {"web": {"hosts": {"a": {}}}}
     known = [word for word in shlex.split(found["ansible_ssh_common_args"]) if "KnownHosts" in word]

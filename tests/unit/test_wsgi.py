@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import mmap
 import os
 import socket
@@ -398,3 +399,114 @@ def test_default_workers_follow_the_cores(monkeypatch: pytest.MonkeyPatch) -> No
     for cores, workers in counts.items():
         monkeypatch.setattr(wsgi, "cores", lambda cores=cores: cores)
         assert wsgi.default_workers() == workers
+
+
+class Connection:
+    """A request's socket: whose ends these are, and whether it was told to end."""
+
+    def __init__(self, peer: Any, own: Any = ("192.0.2.1", 8000)) -> None:
+        self.peer, self.own, self.ended = peer, own, False
+
+    def getpeername(self) -> Any:
+        if isinstance(self.peer, OSError):
+            raise self.peer
+        return self.peer
+
+    def getsockname(self) -> Any:
+        return self.own
+
+    def shutdown(self, _how: int) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit of an app that two addresses and a network may ask."""
+    path = tmp_path / "shop.service"
+    path.write_text("[X-Flaskops]\nAllowedPeers=192.0.2.10 2001:db8::10 198.51.100.0/24\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("peer", "may"),
+    [
+        ("192.0.2.10", True),
+        ("::ffff:192.0.2.10", True),
+        ("2001:db8::10", True),
+        ("198.51.100.77", True),
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("192.0.2.1", True),  # this host itself
+        ("192.0.2.11", False),
+        ("::ffff:192.0.2.11", False),
+        ("2001:db8::11", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_only_listed_peers_may_ask(unit: Path, peer: str, may: bool) -> None:
+    connection = Connection((peer, 40000))
+    environ = {"REMOTE_ADDR": "127.0.0.1", "gunicorn.socket": connection}
+    peers = wsgi.Peers(str(unit))
+    assert [peers.may_ask(environ), peers.may_ask(environ)] == [may, may]
+    assert connection.ended is not may
+
+
+def test_a_unix_socket_may_always_ask(unit: Path) -> None:
+    environ = {"gunicorn.socket": Connection("", "/run/shop/http.sock")}
+    assert wsgi.Peers(str(unit)).may_ask(environ)
+    assert wsgi.Peers(str(unit)).may_ask({"REMOTE_ADDR": ""})
+
+
+def test_a_peer_that_has_gone_is_not_served(unit: Path) -> None:
+    assert not wsgi.Peers(str(unit)).may_ask({"gunicorn.socket": Connection(OSError("gone"))})
+
+
+def test_the_list_can_change_and_be_lost(unit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi, "LOOK_AT_PEERS", 0)
+    other = {"gunicorn.socket": Connection(("192.0.2.11", 1))}
+    known = {"gunicorn.socket": Connection(("192.0.2.10", 1))}
+    peers = wsgi.Peers(str(unit))
+    assert (peers.may_ask(known), peers.may_ask(other)) == (True, False)
+    unit.write_text("[X-Flaskops]\nAllowedPeers=192.0.2.11\n")
+    assert (peers.may_ask(known), peers.may_ask(other)) == (False, True)
+    unit.unlink()
+    assert (peers.may_ask(known), peers.may_ask(other)) == (False, True)
+    assert not wsgi.Peers(str(unit)).may_ask(other)
+    unit.write_text("[Service]\n")  # no list: all may
+    assert peers.may_ask(known)
+    assert wsgi.Peers("").may_ask(known)
+
+
+def test_who_may_not_ask_never_reaches_the_app(
+    unit: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app_file("shop.py", FLASK.format(name="app", say="secret"))
+    monkeypatch.setenv(wsgi.UNIT, str(unit))
+    config = {"entrypoint": "shop:app", "proxy_hops": 1, "token": "t", "release": "r"}
+    app = wsgi.build_application(config)
+    forged = {"HTTP_X_FORWARDED_FOR": "192.0.2.10", "HTTP_X_FLASKOPS_TOKEN": "t"}
+    stranger: Any = {"gunicorn.socket": Connection(("203.0.113.5", 1)), **forged}
+    for _ in range(2):
+        status, headers, body = ask(app, **stranger)
+        assert (status, b"secret" in body) == ("403 Forbidden", False)
+        assert wsgi.RELEASE_HEADER not in headers
+    assert capsys.readouterr().err.count("Refused 203.0.113.5") == 1
+    member: Any = {"gunicorn.socket": Connection(("192.0.2.10", 1))}
+    assert ask(app, **member)[2] == b"secret"
+
+
+@pytest.mark.parametrize(("level", "expected"), [("info", logging.INFO), ("", logging.WARNING)])
+def test_the_log_level_of_the_environment_is_the_apps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, level: str, expected: int
+) -> None:
+    (tmp_path / "plain.py").write_text("def app(environ, start_response):\n    return [b'']\n")
+    monkeypatch.setenv("FLASKOPS_LOG_LEVEL", level)
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.WARNING)
+    try:
+        config = {"entrypoint": "plain:app", "proxy_hops": 0, "token": "t", "release": "r"}
+        wsgi.build_application(config)
+        assert root.level == expected
+    finally:
+        root.setLevel(before)

@@ -70,11 +70,12 @@ def echo() -> dict[str, Any]:
 
 @bp.route("/count", methods=["GET", "POST"])
 def count() -> dict[str, Any]:
-    """Count a POST; GET only reads. In Redis when there is one, else in this process."""
+    """Count a POST, under `name`; GET only reads. In Redis if there is one, else in here."""
     step = 1 if request.method == "POST" else 0
+    name = request.args.get("name", "posts")
     if current_app.extensions["redis"] is not None:
-        posts = store.count("posts", step)
+        posts = store.count(name, step)
         return {"count": posts.value, "error": posts.error}
     with _lock:
-        _posts["posts"] += step
-        return {"count": _posts["posts"], "error": None}
+        _posts[name] += step
+        return {"count": _posts[name], "error": None}

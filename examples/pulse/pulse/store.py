@@ -1,4 +1,4 @@
-"""What is kept in Redis. Without it the app still answers: it counts and remembers less."""
+"""What is kept in the cache. Without it the app still answers: it counts and remembers less."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 from flask import Flask, current_app
 from flask_caching import Cache
+from pymemcache import MemcacheError, PooledClient, serde
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 READING_SECONDS = 30
+#: What a cache that is away raises; Redis' errors of the network are no OSError.
+AWAY = (RedisError, MemcacheError, OSError)
 
 cache = Cache()
 
@@ -36,7 +39,8 @@ class Reading(NamedTuple):
 def init_app(app: Flask) -> None:
     """Connect to Redis when REDIS_URL is set; Flask-Caching uses it too unless told otherwise.
 
-    Raises ValueError for a REDIS_URL of no known scheme. A server that is away is no error.
+    Raises ValueError for a REDIS_URL of no known scheme, and for several memcached servers. A
+    server that is away is no error.
     """
     url = app.config["REDIS_URL"]
     # The client's own defaults wait for seconds and try again ten times: every page would hang
@@ -52,6 +56,18 @@ def init_app(app: Flask) -> None:
     if app.config["CACHE_TYPE"] == "RedisCache":
         app.config.setdefault("CACHE_REDIS_URL", url)
         app.config.setdefault("CACHE_OPTIONS", options)
+    elif app.config["CACHE_TYPE"] == "MemcachedCache":
+        # One server. Flask-Caching would take any client it finds, with timeouts of seconds.
+        (server,) = app.config["CACHE_MEMCACHED_SERVERS"]
+        app.config["CACHE_MEMCACHED_SERVERS"] = PooledClient(
+            server,
+            connect_timeout=0.2,
+            timeout=0.3,
+            no_delay=True,
+            default_noreply=False,
+            ignore_exc=True,
+            serde=serde.pickle_serde,
+        )
     cache.init_app(app)
 
 
@@ -75,6 +91,6 @@ def reading() -> Reading:
         if old is not None:
             return Reading(*old, hit=True)
         cache.set("reading", new, timeout=READING_SECONDS)
-    except RedisError as error:
+    except AWAY as error:
         current_app.logger.warning("cache not used: %s", error)
     return Reading(*new, hit=False)

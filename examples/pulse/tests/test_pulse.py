@@ -89,8 +89,8 @@ def test_without_redis_the_app_works_and_says_so() -> None:
 
 
 @pytest.fixture(params=["refused", "silent"])
-def dead_redis(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a Redis that refuses connections, and of one that takes them and says nothing."""
+def dead_cache(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a cache that refuses connections, and of one that takes them and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         if request.param == "refused":
@@ -98,8 +98,8 @@ def dead_redis(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}"
 
 
-def test_with_redis_away_every_page_answers_soon(dead_redis: str) -> None:
-    client = create_app({"TESTING": True, "REDIS_URL": dead_redis}).test_client()
+def test_with_redis_away_every_page_answers_soon(dead_cache: str) -> None:
+    client = create_app({"TESTING": True, "REDIS_URL": dead_cache}).test_client()
     for path in ("/", "/about.json", "/healthz"):
         start = time.monotonic()
         answer = client.get(path)
@@ -110,6 +110,21 @@ def test_with_redis_away_every_page_answers_soon(dead_redis: str) -> None:
     assert not facts["cached"]["hit"]
     assert facts["session"]["visits"] == 3
     assert "The cache is away" in client.get("/").text
+
+
+def test_with_memcached_away_every_page_answers_soon(dead_cache: str) -> None:
+    settings = {
+        "TESTING": True,
+        "CACHE_TYPE": "MemcachedCache",
+        "CACHE_MEMCACHED_SERVERS": [dead_cache.removeprefix("redis://")],
+    }
+    client = create_app(settings).test_client()
+    for path in ("/", "/about.json", "/healthz"):
+        start = time.monotonic()
+        answer = client.get(path)
+        assert (answer.status_code, time.monotonic() - start < 0.9) == (200, True), path
+    cached = client.get("/about.json").get_json()["cached"]
+    assert (cached["type"], cached["hit"]) == ("MemcachedCache", False)
 
 
 def test_health_does_not_ask_redis(app: Flask, redis: FakeRedis) -> None:

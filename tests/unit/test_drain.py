@@ -1,0 +1,90 @@
+"""Hosts taken out of nginx's upstreams and put back, on files without an nginx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.flaskops.stack.plugins.modules import drain
+
+SITE = """\
+upstream shop {
+    zone shop 64k;
+    least_conn;
+    server 192.0.2.11:8000 max_fails=3 fail_timeout=2s;
+    server 192.0.2.12:8000;
+    server [2001:db8::13]:8000;
+}
+server {
+    listen 0.0.0.0:80;
+    server_name shop.example;
+}
+"""
+LOCAL = "upstream one {\n    server unix:/run/one/http.sock;\n}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host's sites, with an nginx that accepts all."""
+    (tmp_path / "shop.conf").write_text(SITE)
+    (tmp_path / "one.conf").write_text(LOCAL)
+    monkeypatch.setattr(drain, "run", lambda *_: "")
+    monkeypatch.setattr(drain, "reload", lambda _: True)
+    return tmp_path
+
+
+def go(folder: Path, *addresses: str, state: str = "drained", check: bool = False) -> Any:
+    return drain.bring_about(folder, addresses, state, 1, check_mode=check)
+
+
+def test_a_host_is_taken_out_and_put_back(folder: Path) -> None:
+    done = go(folder, "192.0.2.11", "2001:db8::13")
+    assert done["changed"]
+    assert done["sites"] == {
+        "shop": {
+            "active": ["192.0.2.12:8000"],
+            "drained": ["192.0.2.11:8000", "[2001:db8::13]:8000"],
+        }
+    }
+    text = (folder / "shop.conf").read_text()
+    assert "server 192.0.2.11:8000 max_fails=3 fail_timeout=2s down; # drained\n" in text
+    assert "server [2001:db8::13]:8000 down; # drained\n" in text
+    assert not go(folder, "192.0.2.11")["changed"]
+    assert go(folder, "192.0.2.11", "2001:db8::13", state="active")["changed"]
+    assert (folder / "shop.conf").read_text() == SITE
+    assert sorted(path.name for path in folder.iterdir()) == ["one.conf", "shop.conf"]
+
+
+def test_without_a_host_it_only_tells(folder: Path) -> None:
+    done = go(folder)
+    assert not done["changed"]
+    assert len(done["sites"]["shop"]["active"]) == 3
+
+
+def test_check_mode_writes_nothing(folder: Path) -> None:
+    assert go(folder, "192.0.2.11", check=True)["changed"]
+    assert (folder / "shop.conf").read_text() == SITE
+
+
+@pytest.mark.parametrize(
+    ("addresses", "said"),
+    [
+        (("192.0.2.11", "192.0.2.12", "2001:db8::13"), "shop: no server would be left"),
+        (("192.0.2.1",), "addresses: found 192.0.2.1; the servers are 192.0.2.11"),
+    ],
+)
+def test_what_cannot_be_is_refused(folder: Path, addresses: tuple[str, ...], said: str) -> None:
+    with pytest.raises(drain.DrainError, match=said):
+        go(folder, *addresses)
+    assert (folder / "shop.conf").read_text() == SITE
+
+
+def test_what_nginx_refuses_is_taken_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: str) -> str:
+        raise drain.DrainError("nginx: broken")
+
+    monkeypatch.setattr(drain, "run", refuse)
+    with pytest.raises(drain.DrainError, match="broken"):
+        go(folder, "192.0.2.11")
+    assert (folder / "shop.conf").read_text() == SITE

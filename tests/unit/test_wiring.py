@@ -1,0 +1,216 @@
+"""What the playbooks tell the app of its cache."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUTS = "?socket_connect_timeout=0.2&socket_timeout=0.3"
+PLAY = f"""
+- hosts: all
+  gather_facts: false
+  vars_files: ["{ROOT}/playbooks/vars/wiring.yml"]
+  vars: {{nginx_server_name: shop.example.org, gunicorn_health_scheme: http, flask_app_name: shop}}
+  tasks:
+    - ansible.builtin.debug:
+        msg: >-
+          FOUND {{{{ inventory_hostname }}}}
+          {{{{ wiring_app_env | combine({{'bind': wiring_cache_bind,
+          'allowed': wiring_cache_allowed, 'problem': wiring_redis_problem}})
+          | to_json | b64encode }}}}
+"""
+
+
+def wired(directory: Path, inventory: Any) -> dict[str, dict[str, Any]]:
+    """The environment of the app on every host of an inventory; nothing runs there."""
+    (directory / "play.yml").write_text(PLAY)
+    (directory / "hosts.json").write_text(json.dumps(inventory))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            f"--inventory={directory}/hosts.json",
+            str(directory / "play.yml"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.findall(r"FOUND (\w+) (\S+)", done.stdout)
+    return {host: json.loads(base64.b64decode(text)) for host, text in found}
+
+
+# Each on a host of its own, which is its own cache.
+CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {},
+        {
+            "REDIS_URL": "redis://127.0.0.1:6379/0",
+            "CACHE_TYPE": "RedisCache",
+            "CACHE_REDIS_URL": f"redis://127.0.0.1:6379/0{TIMEOUTS}",
+            "CACHE_KEY_PREFIX": "shop:",
+        },
+    ),
+    (
+        {"redis_password": "a?b/#", "redis_port": 7000},
+        {
+            "REDIS_URL": "redis://:a%3Fb%2F%23@127.0.0.1:7000/0",
+            "CACHE_REDIS_URL": f"redis://:a%3Fb%2F%23@127.0.0.1:7000/0{TIMEOUTS}",
+        },
+    ),
+    (
+        {"flask_app_env": {"REDIS_URL": "rediss://cache.example.org/2?socket_timeout=9"}},
+        {"CACHE_REDIS_URL": "rediss://cache.example.org/2?socket_timeout=9"},
+    ),
+    (
+        {"flask_app_env": {"REDIS_URL": "unix:///run/redis/redis.sock"}},
+        {"CACHE_REDIS_URL": "unix:///run/redis/redis.sock"},
+    ),
+    (
+        {"redis_password": "all", "redis_acl_users": {"shop": "a/b", "blog": "c"}},
+        {"REDIS_URL": "redis://shop:a%2Fb@127.0.0.1:6379/0"},
+    ),
+    (
+        {"redis_acl_users": {"shop": {"password": "new", "previous_password": "old"}}},
+        {"REDIS_URL": "redis://shop:new@127.0.0.1:6379/0"},
+    ),
+    (
+        {"redis_password": "all", "redis_acl_users": {"blog": "c"}},
+        {"REDIS_URL": "redis://:all@127.0.0.1:6379/0"},
+    ),
+    (
+        {"cache_server": "memcached"},
+        {
+            "CACHE_TYPE": "MemcachedCache",
+            "CACHE_MEMCACHED_SERVERS": ["127.0.0.1:11211"],
+            "CACHE_KEY_PREFIX": "shop:",
+        },
+    ),
+    (
+        {"cache_server": "memcached", "memcached_port": 7000},
+        {"CACHE_MEMCACHED_SERVERS": ["127.0.0.1:7000"]},
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The environments of all cases, from one run."""
+    hosts = {f"case{number}": variables for number, (variables, _found) in enumerate(CASES)}
+    blog = {"redis_acl_users": {"blog": "pw"}}
+    hosts["nothing"] = {"cache_server": "none"} | blog
+    hosts["stranger"] = blog
+    hosts["elsewhere"] = {"flask_app_env": {"REDIS_URL": "redis://x"}} | blog
+    return wired(tmp_path_factory.mktemp("wiring"), {"all": {"hosts": hosts}})
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_flask_caching_finds_the_cache(alone: dict[str, dict[str, Any]], number: int) -> None:
+    env = alone[f"case{number}"]
+    for name, value in CASES[number][1].items():
+        assert env[name] == value
+        if name.startswith("CACHE_"):
+            assert env[f"FLASK_{name}"] == value
+
+
+def test_a_cache_on_another_host_has_its_address(tmp_path: Path) -> None:
+    groups = {"app": {"hosts": {"a": {}}}, "cache": {"hosts": {"b": {"ansible_host": "192.0.2.7"}}}}
+    inventory = {"all": {"children": groups, "vars": {"cache_server": "memcached"}}}
+    assert wired(tmp_path, inventory)["a"]["CACHE_MEMCACHED_SERVERS"] == ["192.0.2.7:11211"]
+
+
+def test_hosts_elsewhere_are_listened_to_and_let_in(tmp_path: Path) -> None:
+    """What is said of Redis for its own hosts counts for the others; b2 is nobody's cache."""
+    cache = {"b1": {"private_address": "fd00::1"}, "b2": {"private_address": "fd00::2"}}
+    groups = {
+        "app": {"hosts": {"a1": {"private_address": "fd00::a1"}, "a2": {"ansible_host": "a2.lan"}}},
+        "cache": {"hosts": cache, "vars": {"redis_acl_users": {"shop": "pw"}, "redis_port": 7000}},
+    }
+    found = wired(tmp_path, {"all": {"children": groups}})
+    assert (found["b1"]["bind"], found["b1"]["allowed"]) == (["fd00::1"], ["fd00::a1", "a2.lan"])
+    assert (found["b2"]["bind"], found["a1"]["bind"]) == ([], [])
+    for host in ("a1", "a2"):
+        assert found[host]["REDIS_URL"] == "redis://shop:pw@[fd00::1]:7000/0"
+
+
+def test_an_app_that_redis_would_turn_away_is_named(alone: dict[str, dict[str, Any]]) -> None:
+    told = alone["stranger"]["problem"]
+    assert told.startswith("redis_acl_users: found blog and no redis_password;")
+    others = [env["problem"] for host, env in alone.items() if host != "stranger"]
+    assert others == [""] * len(others)
+
+
+CHECKED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    (
+        {"ansible_host": "cache.lan"},
+        {"cache_server": "memcached"},
+        "private_address: found cache.lan; app hosts elsewhere (a) reach the cache over",
+    ),
+    ({"ansible_host": "cache.lan"}, {"redis_bind": ["10.0.0.1"], "redis_password": "pw"}, ""),
+    (
+        {"private_address": "10.0.0.1"},
+        {"redis_acl_users": {"blog": "pw"}},
+        "Redis would let shop",
+    ),
+]
+
+
+def test_the_cache_tier_is_checked_before_anything_changes(tmp_path: Path) -> None:
+    """Each case is an inventory of its own; the play ends after the check."""
+    (play,) = yaml.safe_load((ROOT / "playbooks/cache.yml").read_text())
+    assert play["pre_tasks"][0]["name"] == "Check the choice"
+    with ThreadPoolExecutor() as pool:
+        places = (tmp_path / str(number) for number in range(len(CHECKED)))
+        told = list(pool.map(lambda place, case: checked(place, *case[:2]), places, CHECKED))
+    for (done, text), (_host, _variables, problem) in zip(told, CHECKED, strict=True):
+        assert (done == 0) is (problem == ""), text
+        assert problem in text
+
+
+def checked(directory: Path, host: dict[str, Any], variables: dict[str, Any]) -> tuple[int, str]:
+    """How the first task of cache.yml ends, and what it said on one line."""
+    directory.mkdir()
+    groups = {
+        "app": {"hosts": {"a": {"private_address": "10.0.0.9"}}},
+        "cache": {"hosts": {"b": host}},
+    }
+    everywhere = {"flask_app_name": "shop", "ansible_connection": "local", "ansible_become": False}
+    inventory = {"all": {"children": groups, "vars": everywhere | variables}}
+    (directory / "hosts.json").write_text(json.dumps(inventory))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            f"--inventory={directory}/hosts.json",
+            "--tags=none",
+            str(ROOT / "playbooks/cache.yml"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def test_nothing_is_said_of_a_cache_that_is_not_there(
+    alone: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    inventory = {
+        "all": {"children": {"app": {"hosts": {"a": {}}}}, "vars": {"cache_server": "memcached"}}
+    }
+    for env in (alone["nothing"], wired(tmp_path, inventory)["a"]):
+        assert not [name for name in env if "CACHE" in name or "REDIS" in name]
+        assert env["FLASKOPS_PROXY_HOPS"] == 1
