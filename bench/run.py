@@ -2,13 +2,14 @@
 """Measure how fast it is, against yardsticks taken in the same run, in turn.
 
 Timings of one machine at one time say little; their ratios say more. Everything is run
-alternately and the median counts. `bench/run.py [cold|again|deploy]`: all without a word.
+alternately and the median counts. `bench/run.py [cold|again|deploy|web]`: all without a word.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +41,25 @@ AGAIN_ROUNDS = 5
 #: What we aim at: at most this many times the yardstick, and so many module calls.
 COLD_LIMIT, AGAIN_LIMIT, CALLS_LIMIT = 1.5, 5.0, 25
 DEPLOY_LIMIT, ROLLBACK_LIMIT = 8.0, 4.0
+#: At least this share of the requests a second of the yardstick.
+PROXY_SHARE, CACHE_SHARE = 0.9, 0.8
+WEB_ROUNDS, WEB_SECONDS, CLIENTS = 9, 2, 16
+PROXY_HEADERS = (
+    "X-Request-ID: 5f0c2b0e1d9a4c7b8e3f6a1d2c4b5e6f",
+    "X-Forwarded-For: 127.0.0.1",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: localhost",
+)
+SOCKET = "/run/pulse/http.sock"
+CACHED_PAGE, STATIC_FILE = "/count", "/bench/count.json"
+WEB_VARIABLES = {
+    "flask_app_env": {"FLASK_TEST_VIEWS": True},
+    "nginx_cache": {f"= {CACHED_PAGE}": "1h"},
+    "nginx_static": {
+        "/static/": "/srv/pulse/live/release/public/static/",
+        "/bench/": "/srv/bench/",
+    },
+}
 
 
 def ansible(program: str, *words: str) -> str:
@@ -67,13 +88,14 @@ def ping() -> str:
     return ansible("ansible", "all", "-m", "ping")
 
 
-def ssh(command: str, data: bytes) -> None:
-    """Run a command on the bench's host with data as its input."""
+def ssh(command: str, data: bytes = b"") -> str:
+    """Run a command on the bench's host with data as its input; its output."""
     (host,) = testbed.containers(NAME)
     argv = [*testbed.ssh_argv(NAME, host), command]
     done = subprocess.run(argv, input=data, capture_output=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{command} failed:\n{done.stderr.decode()[-3000:]}")
+    return done.stdout.decode()
 
 
 def by_hand() -> None:
@@ -186,12 +208,90 @@ def measure_deploy() -> bool:
     return report("rollback.yml", rollbacks, "ansible -m ping", pings, ROLLBACK_LIMIT) and kept
 
 
+def rate(path: str, socket: str = "") -> float:
+    """Requests a second that a page can be asked for, over TCP or over a Unix socket.
+
+    The same program asks either way, on connections that it keeps. A socket gets the headers that
+    Nginx would send, so that the app has the same work.
+    """
+    base = f"--base-uri=unix:{socket}" if socket else "--base-uri=http://127.0.0.1"
+    headers = " ".join(f"--header='{one}'" for one in PROXY_HEADERS) if socket else ""
+    said = ssh(
+        f"sudo h2load --h1 --clients={CLIENTS} --duration={WEB_SECONDS} {base} {headers} "
+        f"http://localhost{path}"
+    )
+    found = re.search(r"([0-9.]+) req/s", said)
+    failed = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", said)
+    statuses = re.search(r"status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx", said)
+    if not found or not statuses or not failed or failed.groups() != ("0", "0", "0"):
+        sys.exit(f"{path} was not answered as it should be:\n{said}")
+    return float(found[1])
+
+
+def report_share(
+    what: str, mine: list[float], other: str, yardstick: list[float], limit: float
+) -> bool:
+    """Print one line on requests a second; True when the share reaches the aim.
+
+    The share is the median of those of the rounds: what else the machine does changes from round to
+    round, less within one.
+    """
+    share = statistics.median(m / y for m, y in zip(mine, yardstick, strict=True))
+    figures = [" ".join(f"{value:.0f}" for value in values) for values in (mine, yardstick)]
+    said = "reached" if share >= limit else "not reached"
+    print(f"{what}: {share:.2f} of {other}; the aim, {limit:.1f}, is {said}")
+    print(f"  {what}: {figures[0]} requests/s\n  {other}: {figures[1]} requests/s", flush=True)
+    return share >= limit
+
+
+def measure_web() -> bool:
+    """Count what Nginx costs an app, and what a cached page costs more than a file."""
+    if not testbed.containers(NAME):
+        fresh_host()
+    ansible("ansible-playbook", "site.yml", *VARIABLES, "-e", json.dumps(WEB_VARIABLES))
+    ssh("sudo apt-get install -qq --no-install-recommends nghttp2-client curl >/dev/null")
+    ssh(
+        "sudo mkdir -p /srv/bench && "
+        f"curl -sSf http://127.0.0.1{CACHED_PAGE} | sudo tee /srv/bench/count.json"
+    )
+    ways = {
+        "direct": partial(rate, "/", SOCKET),
+        "nginx": partial(rate, "/"),
+        "least direct": partial(rate, "/healthz", SOCKET),
+        "least nginx": partial(rate, "/healthz"),
+        "file": partial(rate, STATIC_FILE),
+        "page": partial(rate, CACHED_PAGE),
+    }
+    asked: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(WEB_ROUNDS):
+        # There and back, so that who comes first takes turns too.
+        for way in list(ways)[:: -1 if number % 2 else 1]:
+            asked[way].append(ways[way]())
+    kept = report_share(
+        "the app's page through nginx", asked["nginx"], "its socket", asked["direct"], PROXY_SHARE
+    )
+    # What the app does in no time shows best what nginx takes; there is no aim for it.
+    least = statistics.median(
+        n / d for n, d in zip(asked["least nginx"], asked["least direct"], strict=True)
+    )
+    print(f"its smallest view through nginx: {least:.2f} of its socket")
+    page = report_share(
+        "a cached page", asked["page"], "a static file of its size", asked["file"], CACHE_SHARE
+    )
+    return kept and page
+
+
 def main() -> int:
     """Run the wanted measurements; 1 when an aim is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["cold", "again", "deploy"])
+    parser.add_argument("what", nargs="?", choices=["cold", "again", "deploy", "web"])
     what = parser.parse_args().what
-    measures = {"cold": measure_cold, "again": measure_again, "deploy": measure_deploy}
+    measures = {
+        "cold": measure_cold,
+        "again": measure_again,
+        "deploy": measure_deploy,
+        "web": measure_web,
+    }
     wanted = [what] if what else list(measures)
     try:
         kept = [measures[name]() for name in wanted]

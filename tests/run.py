@@ -32,7 +32,7 @@ RESULTS = testbed.STATE / "results"
 BIN = ROOT / ".venv" / "bin"
 COLLECTION = "collections/ansible_collections/flaskops/stack"
 #: Scenarios of more than five minutes.
-LONG = ("deploy", "fleet", "flask_app", "gunicorn", "uwsgi")
+LONG = ("balanced", "deploy", "fleet", "flask_app", "gunicorn", "tls", "uwsgi")
 GRACE = 10  # seconds an interrupted step has to end by itself
 
 
@@ -85,7 +85,7 @@ def lint_steps() -> list[Step]:
 def unit_step() -> Step:
     """Return the unit tests."""
     report = RESULTS / "unit.xml"
-    argv = ("pytest", f"--junit-xml={report}", "tests/unit")
+    argv = ("pytest", "--numprocesses=auto", f"--junit-xml={report}", "tests/unit")
     return Step("unit tests", argv, limit=600, counts_itself=False, report=report)
 
 

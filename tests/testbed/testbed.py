@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ LABEL_CHECKOUT = f"{LABEL}.checkout"
 LABEL_ROOT = f"{LABEL}.root"
 LABEL_HOST = f"{LABEL}.host"
 LABEL_SPEC = f"{LABEL}.spec"
+LABEL_ADDRESS = f"{LABEL}.address"
 SSH_PORT = 22
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 BOOT_TIMEOUT = 60.0  # seconds until a host must have booted and SSH must answer
@@ -112,6 +114,7 @@ class Container:
     host: str
     spec: str
     running: bool
+    address: str = ""  # on the testbed's own network; a restart does not change it
     ports: Mapping[int, int] = field(default_factory=dict)  # container port -> port on 127.0.0.1
 
 
@@ -208,6 +211,7 @@ def containers(testbed: str | None = None) -> list[Container]:
             host=row["Labels"][LABEL_HOST],
             spec=row["Labels"][LABEL_SPEC],
             running=row["State"] == "running",
+            address=row["Labels"].get(LABEL_ADDRESS, ""),
             ports={
                 int(port["container_port"]): int(port["host_port"])
                 for port in row.get("Ports") or []
@@ -423,7 +427,10 @@ def up(name: str, hosts: Sequence[Host], groups: Mapping[str, Sequence[str]]) ->
         made: list[str] = []
         try:
             network = ensure_network(name)
-            made.extend(create(name, host, images[host.suite], network) for host in missing)
+            free = free_addresses(network, {item.address for item in there.values()})
+            made.extend(
+                create(name, host, images[host.suite], network, next(free)) for host in missing
+            )
             if starting := made + [item.ident for item in stopped]:
                 podman("start", *starting)
             found = {item.host: item for item in containers(name) if item.host in wanted}
@@ -453,23 +460,33 @@ def ensure_network(name: str) -> str:
     return network
 
 
+def free_addresses(network: str, taken: Collection[str]) -> Iterator[str]:
+    """Yield addresses of a testbed's network that no host of it has."""
+    (found,) = json.loads(podman("network", "inspect", network))
+    hosts = ipaddress.ip_network(found["subnets"][0]["subnet"]).hosts()
+    next(hosts)  # the gateway
+    return (str(address) for address in hosts if str(address) not in taken)
+
+
 def labels(name: str) -> list[str]:
     """Return the options that mark a thing as this checkout's."""
     marks = {LABEL: name, LABEL_CHECKOUT: CHECKOUT, LABEL_ROOT: str(ROOT)}
     return [word for key, value in marks.items() for word in ("--label", f"{key}={value}")]
 
 
-def create(name: str, host: Host, image: str, network: str) -> str:
+def create(name: str, host: Host, image: str, network: str, address: str) -> str:
     """Create a host's container with the key in it; return its id."""
     ports = [f"127.0.0.1:{ours or ''}:{theirs}" for ours, theirs in host.ports]
     ident = podman(
         "create",
         *("--name", f"{network_name(name)}-{host.name}"),
         *("--hostname", host.name),
-        *("--network", network, "--network-alias", host.name),
+        *("--network", network, "--network-alias", host.name, "--ip", address),
+        *("--mac-address", mac_of(address)),
         "--systemd=always",
         *labels(name),
         *("--label", f"{LABEL_HOST}={host.name}", "--label", f"{LABEL_SPEC}={host.spec()}"),
+        *("--label", f"{LABEL_ADDRESS}={address}"),
         *(word for port in ports for word in ("--publish", port)),
         image,
         "/sbin/init",
@@ -490,6 +507,11 @@ def create(name: str, host: Host, image: str, network: str) -> str:
         podman("rm", "--force", "--volumes", ident, check=False)
         raise
     return ident
+
+
+def mac_of(address: str) -> str:
+    """Return a MAC address that a host keeps over a restart, as a real one does."""
+    return ":".join(["02", "00", *(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)])
 
 
 def require_free(port: int) -> None:
@@ -543,6 +565,7 @@ def host_variables(name: str, item: Container) -> dict[str, Any]:
             f"-o {known} -o StrictHostKeyChecking=accept-new -o IdentitiesOnly=yes"
             f" -o ControlMaster=auto -o ControlPersist=60s -o ControlPath={control}"
         ),
+        "private_address": item.address,
         "testbed_container": item.name,
         "testbed_ports": {str(port): ours for port, ours in sorted(item.ports.items())},
     }
