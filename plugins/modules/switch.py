@@ -21,13 +21,14 @@ description:
     the error holds the failing unit's own log lines.
   - The state is read from the disk and from systemd. What a killed run has left is put right first.
   - When a generation with the same content is live and running, nothing changes.
-version_added: 0.1.0
-author: The flaskops.stack authors
   - Over several hosts a switch has two phases, so that it happens on all of them or on none.
     O(phase=start) on every host, then O(phase=finish), or O(phase=withdraw) when one has failed.
     These two need O(name) and O(home) only. A generation that was started and is neither finished
     nor withdrawn is stopped after O(lease).
   - A generation that has served can be gone back to with O(rollback), exactly as it ran.
+version_added: 0.1.0
+author: The flaskops.stack authors
+extends_documentation_fragment: [flaskops.stack.deploy_lock]
 options:
   phase:
     description:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import basic
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
@@ -139,3 +141,52 @@ def test_documentation_of_plugins_can_be_read(path: Path) -> None:
     assert "DOCUMENTATION" in found
     for text in found.values():
         assert all(yaml.safe_load_all(text))
+
+
+class AskedError(Exception):
+    """A module got as far as telling Ansible what it takes."""
+
+
+def shape(options: dict[str, Any], inner: str) -> dict[str, Any]:
+    """What must be the same in a module's documentation and in its argument spec."""
+    return {
+        name: (
+            option.get("type", "str"),
+            option.get("elements"),
+            bool(option.get("required", False)),
+            option.get("choices"),
+            # What is empty says nothing.
+            option.get("default") or None,
+            shape(option.get(inner) or {}, inner),
+        )
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "plugins/modules").glob("*.py")), ids=lambda p: p.stem
+)
+def test_a_module_takes_what_its_documentation_says(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(
+        f"ansible_collections.flaskops.stack.plugins.modules.{path.stem}"
+    )
+    taken: dict[str, Any] = {}
+
+    def note(_self: object, argument_spec: dict[str, Any], **rest: Any) -> None:
+        taken.update(argument_spec)
+        raise AskedError
+
+    monkeypatch.setattr(basic.AnsibleModule, "__init__", note)
+    with pytest.raises(AskedError):
+        module.main()
+    told = yaml.safe_load(module.DOCUMENTATION)
+    options = told["options"]
+    for fragment in told.get("extends_documentation_fragment", []):
+        name = fragment.rpartition(".")[2]
+        there = importlib.import_module(
+            f"ansible_collections.flaskops.stack.plugins.doc_fragments.{name}"
+        )
+        options |= yaml.safe_load(there.ModuleDocFragment.DOCUMENTATION)["options"]
+    assert shape(options, "suboptions") == shape(taken, "options")
