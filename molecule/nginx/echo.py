@@ -1,6 +1,7 @@
 """An upstream that answers with what it was asked: method, path, headers, size of the body.
 
-A query can ask for more: s, seconds to wait; status; and header, as in header=Vary:Cookie.
+A query can ask for more: s, seconds to wait; status; and header, as in header=Vary:Cookie. A file
+beside the socket, pages-a for /pages/a, says the status of a page as well.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import socketserver
 import sys
 import time
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+SOCKET = Path(sys.argv[1])
 CONNECTIONS = itertools.count(1)
 REQUESTS = itertools.count(1)
 
@@ -43,7 +46,9 @@ class Echo(BaseHTTPRequestHandler):
                 "filler": "x" * 2000,
             }
         ).encode()
-        self.send_response(int(wanted.get("status", ["200"])[0]))
+        told = SOCKET.with_name(url.path.strip("/").replace("/", "-") or "top")
+        status = told.read_text() if told.is_file() else wanted.get("status", ["200"])[0]
+        self.send_response(int(status))
         for header in wanted.get("header", []):
             self.send_header(*header.split(":", 1))
         self.send_header("Content-Type", "application/json")
@@ -66,4 +71,4 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 if __name__ == "__main__":
-    Server(sys.argv[1], Echo).serve_forever()
+    Server(str(SOCKET), Echo).serve_forever()

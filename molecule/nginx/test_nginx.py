@@ -281,6 +281,27 @@ def test_both_texts_of_the_user_are_in_force(ask: Ask) -> None:
     assert ask("/").status == 200
 
 
+def test_behind_two_proxies_and_before_two_servers(host: Any, ask: Ask) -> None:
+    """What a visitor forges, and a view that fails, do no harm."""
+    server = "unix:/run/demo/http.sock max_fails=1 fail_timeout=60s"
+    apply(
+        host,
+        nginx_trusted_proxies=["0.0.0.0/1", "128.0.0.0/1"],
+        nginx_trusted_hops=2,
+        nginx_upstream_servers=[server, server],
+    )
+    try:
+        # The visitor is in a trusted network as well.
+        told = ask("/", X_Forwarded_For="203.0.113.1, 198.51.100.7, 192.0.2.5").asked_with
+        assert told["x-forwarded-for"] == ["198.51.100.7"]
+        assert {ask("/?status=503").status for _ in range(6)} == {503}
+        assert ask("/").status == 200, "no server is taken out for what the app answers"
+        log = host.check_output("sleep 1.5; tail -n 20 /var/log/nginx/access.log").splitlines()
+        assert "198.51.100.7" in {json.loads(line)["client"] for line in log}
+    finally:
+        apply(host)
+
+
 def test_without_the_app_the_answer_is_502_at_once(host: Any, ask: Ask) -> None:
     host.check_output("mv /run/demo/http.sock /run/demo/away")
     try:

@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = "../../playbooks"
 SHOP = {"flask_app_name": "shop"}
+ALONE = {"nginx_server_name": ["shop.example"], "flask_app_url_prefix": ""}
 
 pytestmark = pytest.mark.units("nginx.service", "front@*.service", "shop@*.service")
 
@@ -197,6 +198,16 @@ def test_a_path_that_cannot_be_is_named(play: Any, role: str) -> None:
     name = f"{role}_url_prefix"
     told = play.fails(f"--tags={role}", playbook="shop.yml", **{name: "/shop/"})
     assert f'{name}: found "/shop/"; allowed are' in told
+
+
+def test_one_gets_a_name_of_its_own_and_goes_back(host: Any, play: Any, visitor: Visitor) -> None:
+    """It leaves nothing behind on the other's site, which nginx would refuse."""
+    play.succeeds("--tags=nginx", playbook="shop.yml", **ALONE)
+    assert visitor.get("/shop/about.json")[0] == 404
+    assert visitor.about(Host="shop.example")["request"]["host"] == "shop.example"
+    play.succeeds("--tags=nginx", playbook="shop.yml")
+    below_the_path(visitor)
+    assert visitor.get("/shop/static/pulse.css")[0] == 200
 
 
 def test_one_is_removed_and_the_other_stays(host: Any, play: Any, visitor: Visitor) -> None:

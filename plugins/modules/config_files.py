@@ -49,7 +49,9 @@ options:
         type: bool
         default: false
   absent:
-    description: Absolute paths of files and links that must not exist.
+    description:
+      - Absolute paths of files and links that must not exist. C(*) and C(?) stand for what they do
+        in a shell, but never for one of O(files).
     type: list
     elements: path
     default: []
@@ -152,6 +154,7 @@ unit_settled:
 """
 
 import difflib
+import glob
 import grp
 import os
 import pwd
@@ -169,6 +172,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils.units import Unit, unit_state
 
 HIDDEN = "(secret)"
 DIRECTORY_MODE = 0o755
@@ -565,52 +569,6 @@ def difference(found: Found, wanted: Wanted) -> str:
     return head + body + "".join(f"{line}\n" for line in list(lines)[2:])
 
 
-@dataclass(frozen=True)
-class Unit:
-    """A systemd unit: since when it is active (seconds since the epoch), None when it is not."""
-
-    since: float | None = None
-    enabled: bool = False
-    reload_needed: bool = False
-
-    @property
-    def settled(self) -> bool:
-        """Nothing is left to do for who wants it started and enabled."""
-        return self.since is not None and self.enabled and not self.reload_needed
-
-
-def unit_state(unit: str) -> Unit:
-    """What systemd says of a unit; an empty Unit when it knows none of that name."""
-    names = ("ActiveState", "StateChangeTimestampMonotonic", "NeedDaemonReload", "UnitFileState")
-    try:
-        answer = subprocess.run(
-            ["systemctl", "show", "--property", ",".join(names), "--", unit],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return Unit()
-    values = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
-    since = None
-    if values.get("ActiveState") in ("active", "reloading"):
-        elapsed = time.monotonic() - int(values["StateChangeTimestampMonotonic"]) / 1e6
-        since = time.time() - elapsed
-    return Unit(
-        since=since,
-        enabled=values.get("UnitFileState") == "enabled",
-        reload_needed=values.get("NeedDaemonReload") == "yes",
-    )
-
-
-def is_stale(found: list[Found], since: float | None) -> bool:
-    """Whether a file is newer than ``since``; one from the future says nothing."""
-    now = time.time()
-    return since is not None and any(since < file.mtime <= now for file in found)
-
-
 def has_check(argv: list[str] | None, *, check_mode: bool) -> bool:
     """Whether there is a program to ask; in check mode it may not be installed yet."""
     if not argv:
@@ -661,6 +619,15 @@ def verify(params: dict[str, Any], wanted: list[Wanted], absent: list[str]) -> s
     return output
 
 
+def existing(paths: list[str], kept: set[str]) -> list[str]:
+    """What paths with wildcards stand for, without what is to be there; others as they are."""
+    found: list[str] = []
+    for path in paths:
+        meant = sorted(set(glob.glob(path)) - kept) if glob.has_magic(path) else [path]
+        found += (one for one in meant if one not in found)
+    return found
+
+
 def apply(module: AnsibleModule) -> dict[str, Any]:
     """Bring the files about; returns the module's result. Raises ConfigError."""
     params = module.params
@@ -668,11 +635,12 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     wanted = read_wanted(params["files"], check_mode=module.check_mode)
     found = [look_at(new.path) for new in wanted]
     changes = [(new, old) for new, old in zip(wanted, found) if not old.matches(new)]
-    removals = [(path, old) for path in params["absent"] if (old := look_at(path)).kind != "absent"]
+    absent = existing(params["absent"], {new.path for new in wanted})
+    removals = [(path, old) for path in absent if (old := look_at(path)).kind != "absent"]
     changed_files = [new.path for new, _old in changes] + [path for path, _old in removals]
 
     unit = unit_state(params["unit"]) if params["unit"] else Unit()
-    stale = not changed_files and is_stale(found, unit.since)
+    stale = not changed_files and unit.older_than(file.mtime for file in found)
     reload_needed = unit.reload_needed or any(
         path.startswith("/etc/systemd/system/") for path in changed_files
     )

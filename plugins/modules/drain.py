@@ -63,11 +63,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils.units import unit_state
 
 #: A server of an upstream as the role writes it, with the mark it keeps.
 MARK = " down; # drained"
 SERVER = re.compile(rf"^( *server )(\S+)(.*?)({MARK}|;)$", re.MULTILINE)
 LOOK_AGAIN = 0.2
+NGINX = "nginx.service"
 
 
 class DrainError(Exception):
@@ -144,11 +146,11 @@ def children(parent: str) -> set[str]:
 
 def reload(timeout: int) -> bool:
     """Have nginx read its files; whether the workers before have ended in time."""
-    if run("systemctl", "show", "-P", "ActiveState", "nginx.service") != "active":
+    if run("systemctl", "show", "-P", "ActiveState", NGINX) != "active":
         return True
-    master = run("systemctl", "show", "-P", "MainPID", "nginx.service")
+    master = run("systemctl", "show", "-P", "MainPID", NGINX)
     before = children(master)
-    run("systemctl", "reload", "nginx.service")
+    run("systemctl", "reload", NGINX)
     deadline = time.monotonic() + timeout
     while before & children(master):
         if time.monotonic() > deadline:
@@ -163,18 +165,20 @@ def bring_about(
     """Drain the hosts or put them back; DrainError when that cannot be."""
     before = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.conf"))}
     texts = plan(before, addresses, state)
-    quiet = True
-    if texts and not check_mode:
+    # A run that was cut off has written, and nginx may not have read it.
+    unread = unit_state(NGINX).older_than(path.stat().st_mtime for path in before)
+    changed, quiet = bool(texts) or unread, True
+    if changed and not check_mode:
         write(texts)
         try:
             run("/usr/sbin/nginx", "-t", "-q")
+            quiet = reload(timeout)
         except DrainError:
             write({path: before[path] for path in texts})
             raise
-        quiet = reload(timeout)
     sites = {path.stem: servers(text) for path, text in {**before, **texts}.items()}
     several = {name: found for name, found in sites.items() if sum(map(len, found.values())) > 1}
-    return {"changed": bool(texts), "quiet": quiet, "sites": several}
+    return {"changed": changed, "quiet": quiet, "sites": several}
 
 
 def main() -> None:

@@ -454,3 +454,17 @@ def test_a_drop_in_needs_a_daemon_reload(run: Run) -> None:
     path = "/etc/systemd/system/flaskops-test.service.d/a.conf"
     result = run(True, files=[{"path": path, "content": "[Service]\n"}])
     assert result["daemon_reload"]
+
+
+def test_a_wildcard_removes_what_is_there_but_not_what_is_wanted(run: Run, tree: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tree / name).mkdir()
+        (tree / name / "shop.conf").write_text("old\n")
+    (tree / "c" / "front.conf").write_text("old\n")
+    kept = str(tree / "b" / "shop.conf")
+    files = [{"path": kept, "content": "new\n"}]
+    result = run(files=files, absent=[str(tree / "*" / "shop.conf"), str(tree / "[a" / "x")])
+    gone = [str(tree / "a" / "shop.conf"), str(tree / "c" / "shop.conf")]
+    assert result["changed_files"] == [kept, *gone]
+    assert sorted(path.name for path in tree.glob("?/*")) == ["front.conf", "shop.conf"]
+    assert not run(files=files, absent=[str(tree / "*" / "shop.conf")])["changed"]

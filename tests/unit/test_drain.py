@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils import units
 from ansible_collections.flaskops.stack.plugins.modules import drain
 
 SITE = """\
@@ -31,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "one.conf").write_text(LOCAL)
     monkeypatch.setattr(drain, "run", lambda *_: "")
     monkeypatch.setattr(drain, "reload", lambda _: True)
+    monkeypatch.setattr(drain, "unit_state", lambda _: units.Unit(since=time.time() + 60))
     return tmp_path
 
 
@@ -80,11 +83,25 @@ def test_what_cannot_be_is_refused(folder: Path, addresses: tuple[str, ...], sai
     assert (folder / "shop.conf").read_text() == SITE
 
 
-def test_what_nginx_refuses_is_taken_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: str) -> str:
+@pytest.mark.parametrize("what", ["run", "reload"])
+def test_what_nginx_refuses_is_taken_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def refuse(*_: object) -> str:
         raise drain.DrainError("nginx: broken")
 
-    monkeypatch.setattr(drain, "run", refuse)
+    monkeypatch.setattr(drain, what, refuse)
     with pytest.raises(drain.DrainError, match="broken"):
         go(folder, "192.0.2.11")
     assert (folder / "shop.conf").read_text() == SITE
+
+
+def test_what_a_run_that_was_cut_off_has_written_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(folder, "192.0.2.11")
+    read: list[int] = []
+    monkeypatch.setattr(drain, "unit_state", lambda _: units.Unit(since=time.time() - 60))
+    monkeypatch.setattr(drain, "reload", lambda timeout: bool(read.append(timeout)))
+    done = go(folder, "192.0.2.11")
+    assert (done["changed"], done["quiet"], read) == (True, False, [1])

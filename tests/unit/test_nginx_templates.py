@@ -199,6 +199,9 @@ def test_a_drained_server_stays_drained(render: Render) -> None:
     content = base64.b64encode(drained.encode()).decode()
     again = render(nginx_upstream_servers=TWO, __nginx_site_before={"content": content})
     assert site(again) == drained
+    moved = [server.replace(":8000", ":9000") for server in TWO]
+    again = render(nginx_upstream_servers=moved, __nginx_site_before={"content": content})
+    assert site(again) == drained.replace(":8000", ":9000")
 
 
 def test_only_trusted_proxies_are_believed(render: Render) -> None:
@@ -224,12 +227,65 @@ def test_only_trusted_proxies_are_believed(render: Render) -> None:
         assert not re.search(pattern, f"1:{name}"), name
 
 
-def test_more_proxies_mean_that_all_of_them_are_passed_over(render: Render) -> None:
-    text = site(render(nginx_trusted_proxies="192.0.2.0/24", nginx_trusted_hops="2"))
+@pytest.mark.parametrize(
+    ("hops", "said", "found"),
+    [
+        (2, "203.0.113.9, 192.0.2.7", "203.0.113.9"),
+        (2, "192.0.2.66, 203.0.113.9,192.0.2.7", "203.0.113.9"),
+        # A visitor may be in a network of the proxies.
+        (2, "203.0.113.1, 192.0.2.66, 192.0.2.7", "192.0.2.66"),
+        (3, "203.0.113.1, 2001:db8::1 , 192.0.2.66, 192.0.2.7", "2001:db8::1"),
+        (3, "203.0.113.9, 192.0.2.7", None),
+        (2, "evil, 192.0.2.7", None),
+        (2, "", None),
+    ],
+)
+def test_of_more_proxies_so_many_addresses_are_passed_over(
+    render: Render, hops: int, said: str, found: str | None
+) -> None:
+    text = site(render(nginx_trusted_proxies="192.0.2.0/24", nginx_trusted_hops=str(hops)))
     assert directives(text, "real_ip_recursive") == ["on"]
+    assert "X-Forwarded-For $flaskops_app_client" in directives(text, "proxy_set_header")
+    assert directives(text, "set \\$flaskops_client") == ["$flaskops_app_client"]
+    pattern = re.findall(r'"~(\^1:.*)" \$flaskops_app_visitor;', text)[0].replace("?<", "?P<")
+    match = re.search(pattern, f"1:{said}")
+    assert (match and match["flaskops_app_visitor"]) == found
+    assert not re.search(pattern, f"0:{said}")
+
+
+def test_without_proxies_nobody_is_believed(render: Render) -> None:
     plain = site(render())
     assert "real_ip" not in plain
     assert "_trusted" not in plain
+    assert "X-Forwarded-For $remote_addr" in directives(plain, "proxy_set_header")
+
+
+@pytest.mark.parametrize("protocol", ["proxy", "uwsgi"])
+def test_cookies_that_are_no_matter_do_not_reach_cached_pages(
+    render: Render, protocol: str
+) -> None:
+    wanted = "http" if protocol == "proxy" else "uwsgi"
+    text = site(render(nginx_cache={"/news/": "1m"}, nginx_upstream_protocol=wanted))
+    passed = directives(text, "proxy_set_header" if protocol == "proxy" else "uwsgi_param")
+    assert any(line.split()[1] == "$flaskops_app_cookie" for line in passed)
+    news = re.findall(r"location /news/ \{(.*?)\}", text, re.DOTALL)[0]
+    assert "set $flaskops_app_cookie $flaskops_app_told;" in news
+    assert "$flaskops_app_period" in directives(text, f"{protocol}_cache_key")[0]
+    assert "cookie" not in site(render(nginx_upstream_protocol=wanted))
+
+
+def test_pages_below_a_path_can_be_cached_as_a_whole(render: Render) -> None:
+    files = render(
+        flask_app_name="shop",
+        flask_app_url_prefix="/shop",
+        flask_app_health_path="/healthz",
+        nginx_cache={"/shop/": "1m", "/shop/mine/": "off"},
+    )
+    text = files["/etc/nginx/flaskops/_.d/shop.conf"]
+    found = re.findall(r"^    location (\S* ?/\S*) \{$", text, re.MULTILINE)
+    assert len(set(found)) == len(found)
+    assert {"= /shop", "^~ /shop/", "= /shop/mine", "^~ /shop/mine/"} <= set(found)
+    assert '"/shop/healthz" 1;' in site(files, "shop")
 
 
 @pytest.mark.parametrize("protocol", ["http", "uwsgi"])
