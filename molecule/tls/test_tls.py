@@ -144,7 +144,6 @@ def lost_names(hosts: Hosts) -> Iterator[None]:
 def due(hosts: Hosts, web: str = "web1") -> None:
     """Let certbot think that it is time to renew."""
     line = "renew_before_expiry = 9999 days"
-    line = "renew_before_expiry = 9999 days"
     hosts[web].check_output(f"sed -i 's/^renew_before_expiry.*/{line}/' {RENEWAL}")
 
 
@@ -184,22 +183,6 @@ def test_nginx_has_no_doubts(hosts: Hosts, web: str) -> None:
         hosts[web].check_output("nginx -t 2>&1 | grep -v -e 'syntax is ok' -e successful || true")
         == ""
     )
-
-
-@each_web
-def test_gixy_finds_nothing(hosts: Hosts, web: str, tmp_path: Path) -> None:
-    """But what is meant: a key exchange that this OpenSSL has, several sites without a default."""
-    skipped = "ssl_ecdh_curve,default_server_flag,try_files_is_evil_too"
-    (tmp_path / "nginx.conf").write_text(hosts[web].check_output("nginx -T 2>/dev/null"))
-    words = [str(UV), "tool", "run", "--quiet", "--from", "gixy-ng==0.2.59", "gixy"]
-    done = subprocess.run(
-        [*words, "--skips", skipped, str(tmp_path / "nginx.conf")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Unspecified: 0" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -292,6 +275,40 @@ def test_mozilla_has_nothing_to_say(hosts: Hosts, web: str, tmp_path: Path) -> N
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "OK - Compliant" in done.stdout
+
+
+@each_web
+def test_gixy_finds_nothing(hosts: Hosts, web: str, tmp_path: Path) -> None:
+    """In all sites of the scenario, self-signed and by ACME."""
+    skipped = [
+        # One default_server would refuse a second site that brings its own; the first server of an
+        # address closes unknown names in its place, which gixy does not see.
+        "default_server_flag",
+        # Wants open_file_cache, with which nginx goes on serving the files of the release before.
+        "try_files_is_evil_too",
+    ]
+    if web == "web1":
+        # It does not know which OpenSSL there is. The hybrid group is named where nginx says that
+        # it has 3.5 or newer; on web2, with 3.0, the check runs.
+        skipped.append("ssl_ecdh_curve")
+    (tmp_path / "nginx.conf").write_text(hosts[web].check_output("nginx -T 2>/dev/null"))
+    words = [str(UV), "tool", "run", "--quiet", "--from", "gixy-ng==0.2.59", "gixy"]
+    done = subprocess.run(
+        [*words, "--skips", ",".join(skipped), str(tmp_path / "nginx.conf")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Unspecified: 0" in done.stdout
+
+
+@each_web
+def test_nobody_is_asked_for_stapling(hosts: Hosts, web: str) -> None:
+    """Let's Encrypt has ended OCSP, and nginx would complain of its certificates."""
+    text = hosts[web].check_output("nginx -T 2>/dev/null")
+    assert text.count("ssl_certificate /etc/flaskops/tls/") == 2  # demo and shop
+    assert not re.search(r"ssl_stapling\s+on", text)
 
 
 @each_web

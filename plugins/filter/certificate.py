@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+import ipaddress
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from cryptography import x509
@@ -71,6 +73,8 @@ def names_of(leaf: x509.Certificate) -> list[str]:
 def covers(known: str, name: str) -> bool:
     """Whether a name of a certificate, maybe with a star, is good for a host name."""
     known, name = known.lower(), name.lower()
+    with suppress(ValueError):
+        name = str(ipaddress.ip_address(name))  # as the certificate's are told
     return known == name or (
         known.startswith("*.")
         and name.count(".") == known.count(".")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import ipaddress
 import json
 import os
 import re
@@ -34,6 +35,8 @@ HOME = Path("/etc/flaskops/tls")
 LETSENCRYPT = Path("/etc/letsencrypt")
 #: Where the web server finds what it hands to the other web hosts.
 OUTBOX = Path("/var/lib/flaskops/tls")
+#: With its path, because the PATH that `su` leaves has no sbin.
+NGINX = "/usr/sbin/nginx"
 SYSTEM_CAS = Path("/etc/ssl/certs/ca-certificates.crt")
 PROGRAM = Path("/usr/local/lib/flaskops/tls.py")
 DEPLOY_HOOK = f"/usr/bin/python3 {PROGRAM} deployed"
@@ -127,7 +130,7 @@ class Pair:
         return Facts(
             ssl.cert_time_to_seconds(dates["Before"]),
             ssl.cert_time_to_seconds(dates["After"]),
-            frozenset(name.lower() for name in names),
+            frozenset(map(comparable, names)),
         )
 
 
@@ -143,6 +146,13 @@ class Facts:
     def days_left(self) -> int:
         """Whole days until it ends, below 0 when it has ended."""
         return int((self.until - time.time()) // DAY)
+
+
+def comparable(name: str) -> str:
+    """A name in lower case, an address in its short form; openssl tells the long one."""
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(name))
+    return name.lower()
 
 
 def self_signed(names: list[str], source: str, days: int = SELF_SIGNED_DAYS) -> Pair:
@@ -291,7 +301,7 @@ class Site:
             facts = pair.facts()
         except TlsError as error:
             return str(error)
-        if facts.names != {name.lower() for name in settings["domains"]}:
+        if facts.names != set(map(comparable, settings["domains"])):
             return f"it is for {', '.join(sorted(facts.names))}"
         server = re.search(r"^server = (.*)$", self.renewal.read_text("utf-8"), re.MULTILINE)
         if server is None or server[1].strip() != settings["server"]:
@@ -444,7 +454,7 @@ def reload_nginx() -> None:
     if subprocess.run(asked, check=False, stderr=subprocess.DEVNULL).returncode:
         return
     try:
-        run(["nginx", "-t", "-q"])
+        run([NGINX, "-t", "-q"])
         run(["systemctl", "reload", "nginx.service"])
     except TlsError as error:
         raise TlsError(f"the old certificate stays, for nginx refuses: {error}") from error

@@ -24,10 +24,15 @@ options:
     type: str
     required: true
   state:
-    description: Whether there is one.
+    description:
+      - Whether there is one. One that a site in C(/etc/nginx/sites-enabled) still serves stays.
     type: str
     choices: [present, absent]
     default: present
+  leaving:
+    description: For O(state=absent), name of the site that goes in the same run and does not count.
+    type: str
+    default: ''
   phase:
     description: What to do.
     type: str
@@ -134,6 +139,12 @@ days_left:
   returned: when there is one
   type: int
   sample: 59
+kept_for:
+  description: Files of the sites because of which it was not removed.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/nginx/sites-enabled/shop.conf]
 host_certificate:
   description: What other hosts know this one by, as PEM text; empty when it is alone.
   returned: success
@@ -158,6 +169,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils import tls
 
 UNITS = Path("/etc/systemd/system")
+SITES = Path("/etc/nginx/sites-enabled")
 MANAGED = "# Written by flaskops.stack.\n"
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 RUN_PROGRAM = f"/usr/bin/python3 {tls.PROGRAM}"
@@ -220,6 +232,7 @@ class Host:
         self.dry = bool(module.check_mode)
         self.site = tls.Site(self.params["name"])
         self.changed = False
+        self.kept_for: list[str] = []
         self.issues = not self.params["issuer"] or self.params["issuer"] == self.params["host"]
         self.several = len(self.params["hosts"]) > 1 and self.params["source"] == "acme"
 
@@ -344,7 +357,7 @@ class Host:
             facts = live.facts()
         except tls.TlsError:
             return True
-        names = {name.lower() for name in self.params["domains"]} or {self.params["name"]}
+        names = set(map(tls.comparable, self.params["domains"] or [self.params["name"]]))
         return facts.names != names or facts.days_left < 30
 
     def forget(self) -> None:
@@ -378,10 +391,24 @@ class Host:
         else:
             self.changed |= self.site.fetch()
 
+    def users(self) -> list[str]:
+        """Files of the sites that serve it, but of the one that goes in this run."""
+        found = []
+        for path in sorted(SITES.glob("*")):
+            with suppress(OSError):  # a directory, or a link to nothing
+                named = f"{self.site.home}/".encode() in path.read_bytes()
+                if named and path.name != f"{self.params['leaving']}.conf":
+                    found.append(str(path))
+        return found
+
     def remove(self) -> None:
         """Remove all of it; with the last certificate what keeps certificates."""
         site = self.site
         if not site.home.exists():
+            return
+        # Sites may share it, and nginx does not start without it.
+        self.kept_for = self.users()
+        if self.kept_for:
             return
         self.changed = True
         if self.dry:
@@ -416,13 +443,15 @@ class Host:
             published = not self.several or site.bundle.is_file()
             return not site.due() and live == site.lineage() and handed and published
         facts = live.facts()
-        wanted = {name.lower() for name in self.params["domains"]}
+        wanted = set(map(tls.comparable, self.params["domains"]))
         return facts.names == wanted and facts.days_left > 0 and site.issuer.is_file()
 
     def result(self) -> dict[str, Any]:
         """What Ansible is told."""
         told: dict[str, Any] = {"changed": self.changed, "settled": False}
-        told |= {"host_certificate": "", "known_certificates": {}}
+        told |= {"host_certificate": "", "known_certificates": {}, "kept_for": self.kept_for}
+        if self.kept_for:
+            told["msg"] = f"certificate {self.site.name} stays, for {', '.join(self.kept_for)}"
         if self.params["state"] == "absent" or not shutil.which("openssl"):
             return told
         with suppress(tls.TlsError, KeyError):
@@ -447,6 +476,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "leaving": {"type": "str", "default": ""},
             "phase": {
                 "type": "str",
                 "choices": ["prepare", "issue", "fetch"],

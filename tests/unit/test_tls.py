@@ -5,18 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import jinja2
 import pytest
 from ansible_collections.flaskops.stack.plugins.filter import certificate
 from ansible_collections.flaskops.stack.plugins.module_utils import tls
+from ansible_collections.flaskops.stack.plugins.modules import certificate as module
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["shop.example.com", "www.shop.example.com"]
+RELOAD_NGINX = tls.reload_nginx
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +97,27 @@ def test_certificate_tells_its_names_and_its_end() -> None:
     facts = issued(9, ["A.example.com", "192.0.2.1"]).facts()
     assert facts.names == {"a.example.com", "192.0.2.1"}
     assert facts.days_left in (8, 9)
+
+
+def test_addresses_compare_however_they_are_written() -> None:
+    names = ["2001:DB8:0::1", "Shop.example.com", "192.0.2.1"]
+    made = issued(9, names)
+    assert made.facts().names == set(map(tls.comparable, names))
+    assert made.facts().names == {"2001:db8::1", "shop.example.com", "192.0.2.1"}
+    assert problem(made, "2001:db8:0:0::1", "192.0.2.1") == ""
+    assert "2001:db8::2 of certificate_domains" in problem(made, "2001:db8::2")
+
+
+def test_nginx_is_found_without_sbin_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def run(argv: list[str], **_given: Any) -> Any:
+        asked.append(" ".join(argv))
+        return subprocess.CompletedProcess(argv, 0, b"", b"")
+
+    monkeypatch.setattr("subprocess.run", run)
+    RELOAD_NGINX()
+    assert asked[1:] == ["/usr/sbin/nginx -t -q", "systemctl reload nginx.service"]
 
 
 def test_key_of_another_certificate_is_refused(host: Host) -> None:
@@ -283,6 +310,106 @@ def certbot(done: Any, real: Any) -> Any:
         return done if argv[0] == "certbot" else real(argv, **given)
 
     return run
+
+
+# The module --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the module's code in a directory, on the certificate wild; what came of it."""
+    monkeypatch.setattr(tls, "HOME", tmp_path / "tls")
+    monkeypatch.setattr(tls, "OUTBOX", tmp_path / "outbox")
+    monkeypatch.setattr(tls, "LETSENCRYPT", tmp_path / "letsencrypt")
+    monkeypatch.setattr(tls, "PROGRAM", tmp_path / "lib/tls.py")
+    monkeypatch.setattr(module, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(module, "SITES", tmp_path / "sites")
+    monkeypatch.setattr(module.Host, "systemctl", staticmethod(lambda *_words: None))
+    monkeypatch.setattr(module.Host, "enable", lambda _self, _unit: None)
+    (tmp_path / "sites").mkdir()
+
+    def run(action: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
+        given: dict[str, Any] = dict.fromkeys(
+            ("email", "server", "acme_ca", "issuer", "issuer_url", "host"), ""
+        )
+        given |= {"name": "wild", "source": "self_signed", "domains": NAMES, "leaving": ""}
+        given |= {"state": "absent" if action == "remove" else "present"}
+        given |= {"webroot": str(tmp_path / "acme"), "renew_before_days": 0, "hosts": []}
+        fake: Any = SimpleNamespace(params=given | params, check_mode=check)
+        host = module.Host(fake)
+        getattr(host, action)()
+        return host.result()
+
+    return run
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_certificate_that_another_site_serves_stays(
+    machine: Any, tmp_path: Path, check: bool
+) -> None:
+    machine("prepare")
+    home, unit = tmp_path / "tls/wild", tmp_path / "units/flaskops-tls.service"
+    other = tmp_path / "sites/other.conf"
+    text = f"ssl_certificate {home}/live/fullchain.pem;"
+    for name in ("shop.conf", "other.conf"):
+        (tmp_path / "sites" / name).write_text(text)
+    (tmp_path / "sites/folder").mkdir()
+    (tmp_path / "sites/lost").symlink_to("nowhere")
+    told = machine("remove", leaving="shop", check=check)
+    assert (told["changed"], told["kept_for"]) == (False, [str(other)])
+    assert told["msg"] == f"certificate wild stays, for {other}"
+    assert (home / "live/fullchain.pem").is_file()
+    assert unit.is_file()
+    other.write_text(text.replace("wild", "wild-2"))
+    told = machine("remove", leaving="shop", check=check)
+    assert (told["changed"], told["kept_for"]) == (True, [])
+    assert home.exists() == unit.exists() == check
+
+
+def test_self_signed_certificate_for_an_address_is_made_once(machine: Any) -> None:
+    assert machine("prepare", domains=["2001:DB8::1"])["changed"]
+    assert not machine("prepare", domains=["2001:DB8::1"])["changed"]
+    assert not machine("prepare", domains=["2001:DB8::1"], check=True)["changed"]
+
+
+# Between web hosts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("given", "name"), [({}, "shop"), ({"certificate_name": "wild"}, "wild")])
+def test_certificate_is_handed_over_under_its_own_name(given: dict[str, str], name: str) -> None:
+    loader = jinja2.FileSystemLoader(ROOT / "roles/nginx/templates")
+    env = jinja2.Environment(loader=loader, trim_blocks=True, autoescape=False)  # noqa: S701
+    env.filters["bool"] = bool
+    part = env.from_string("{% import 'parts/tls.jinja' as tls with context %}{{ tls.plain() }}")
+    known = {"nginx_site": "shop", "nginx_tls_challenge_root": "", "__nginx_tls_peers": ["::1"]}
+    text = part.render(known | given)
+    assert text.startswith(f"    location = /.well-known/flaskops-tls/{name} {{\n")
+    assert f"alias /var/lib/flaskops/tls/{name}.cms;" in text
+
+
+def play(hosts: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Run web.yml, with which nobody answers, with TLS by ACME."""
+    given = {"certificate_source": "acme", "nginx_server_name": NAMES, **variables}
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", hosts, *options]
+    command += ["playbooks/web.yml", "-e", json.dumps(given)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_web_hosts_that_are_known_by_name_only_are_refused_first() -> None:
+    done = play("a.example,192.0.2.2,")
+    told = " ".join(done.stdout.split())
+    assert "private_address: found a.example for a.example; several web hosts" in told
+    assert told.count("failed=1") == 2
+    assert "TASK [flaskops.stack" not in told
+
+
+@pytest.mark.parametrize(("prefix", "asked"), [("", True), ("/shop", False)])
+def test_app_below_a_path_needs_no_certificate(prefix: str, asked: bool) -> None:
+    nowhere = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    done = play("a.example,", "--tags=certificate", **nowhere, flask_app_url_prefix=prefix)
+    assert ("unreachable=1" in done.stdout) == asked, done.stdout
 
 
 # On the controller -------------------------------------------------------------------------------
