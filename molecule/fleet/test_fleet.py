@@ -296,8 +296,21 @@ def test_a_run_killed_between_the_phases_is_healed(hosts: dict[str, Any], source
         assert host.run("systemctl list-timers --all --no-legend 'flaskops-shop*'").stdout == ""
 
 
+def released(hosts: dict[str, Any], link: str) -> str:
+    """The release that a link of the first host leads to."""
+    told = json.loads(hosts["app1"].check_output(f"cat {HOME}/{link}/release/release.json"))
+    return str(told["id"])
+
+
 def test_hosts_can_go_one_after_the_other(hosts: dict[str, Any], source: Source) -> None:
     succeeds(flask_app_source=source("serial"), deploy_serial=1)
+    assert versions(hosts) == ["serial"] * 3
+    told = fails(playbook="rollback.yml", deploy_serial=1)
+    assert "rollback_to: found nothing, and deploy_serial is 1" in told
+    before = released(hosts, "previous")
+    succeeds(playbook="rollback.yml", deploy_serial=2, rollback_to=before)
+    assert versions(hosts) == ["healed"] * 3
+    succeeds(playbook="rollback.yml")
     assert versions(hosts) == ["serial"] * 3
 
 
@@ -311,10 +324,7 @@ def test_hosts_go_back_to_one_release_only(hosts: dict[str, Any]) -> None:
     told = fails(playbook="rollback.yml")
     assert "rollback_to: the previous release is" in told
     assert picture(hosts) == before
-    wanted = json.loads(hosts["app1"].check_output(f"cat {HOME}/previous/release/release.json"))[
-        "id"
-    ]
-    succeeds(playbook="rollback.yml", rollback_to=wanted)
+    succeeds(playbook="rollback.yml", rollback_to=released(hosts, "previous"))
     assert versions(hosts) == ["serial"] * 3
 
 
