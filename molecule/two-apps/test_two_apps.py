@@ -184,6 +184,16 @@ def test_one_is_deployed_and_goes_back_without_the_other(
     below_the_path(visitor)
 
 
+def test_one_gets_a_name_of_its_own_and_goes_back(host: Any, play: Any, visitor: Visitor) -> None:
+    """It leaves nothing behind on the other's site, which nginx would refuse."""
+    play.succeeds("--tags=nginx", playbook="shop.yml", **ALONE)
+    assert visitor.get("/shop/about.json")[0] == 404
+    assert visitor.about(Host="shop.example")["request"]["host"] == "shop.example"
+    play.succeeds("--tags=nginx", playbook="shop.yml")
+    below_the_path(visitor)
+    assert visitor.get("/shop/static/pulse.css")[0] == 200
+
+
 def test_the_uwsgi_protocol_has_paths_too(host: Any, play: Any, visitor: Visitor) -> None:
     before = live(host, "front")
     play.succeeds(playbook="shop.yml", wsgi_protocol="uwsgi")
@@ -198,16 +208,6 @@ def test_a_path_that_cannot_be_is_named(play: Any, role: str) -> None:
     name = f"{role}_url_prefix"
     told = play.fails(f"--tags={role}", playbook="shop.yml", **{name: "/shop/"})
     assert f'{name}: found "/shop/"; allowed are' in told
-
-
-def test_one_gets_a_name_of_its_own_and_goes_back(host: Any, play: Any, visitor: Visitor) -> None:
-    """It leaves nothing behind on the other's site, which nginx would refuse."""
-    play.succeeds("--tags=nginx", playbook="shop.yml", **ALONE)
-    assert visitor.get("/shop/about.json")[0] == 404
-    assert visitor.about(Host="shop.example")["request"]["host"] == "shop.example"
-    play.succeeds("--tags=nginx", playbook="shop.yml")
-    below_the_path(visitor)
-    assert visitor.get("/shop/static/pulse.css")[0] == 200
 
 
 def test_one_is_removed_and_the_other_stays(host: Any, play: Any, visitor: Visitor) -> None:
