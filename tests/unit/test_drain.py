@@ -102,6 +102,11 @@ def test_what_a_run_that_was_cut_off_has_written_is_read(
     go(folder, "192.0.2.11")
     read: list[int] = []
     monkeypatch.setattr(drain, "unit_state", lambda _: units.Unit(since=time.time() - 60))
-    monkeypatch.setattr(drain, "reload", lambda timeout: bool(read.append(timeout)))
+
+    def reload(timeout: int) -> bool:
+        read.append(timeout)
+        return False
+
+    monkeypatch.setattr(drain, "reload", reload)
     done = go(folder, "192.0.2.11")
     assert (done["changed"], done["quiet"], read) == (True, False, [1])
