@@ -238,6 +238,24 @@ def test_a_release_that_fails_never_served(
     assert served in ("", "0")
 
 
+def test_dollars_of_a_one_time_command_are_its_shells(host: Any, source: Source) -> None:
+    """Also no value of the environment is in a command line, which anybody on the host can read."""
+    noted = f"{HOME}/shared/instance/noted"
+    command = (
+        f'for word in one two; do echo "${{word}} ${{TOKEN}} $TOKEN $(id -un)"; done > {noted};'
+        f" tr '\\0' ' ' < /proc/$$/cmdline >> {noted}; true"
+    )
+    succeeds(
+        flask_app_source=source("dollars"),
+        flask_app_env={"TOKEN": "hush"},
+        flask_app_migrate_command=command,
+    )
+    *words, shell = host.check_output(f"cat {noted}").splitlines()
+    assert words == ["one hush hush shop", "two hush hush shop"]
+    assert shell.startswith("/bin/sh -ec for word in one two")
+    assert "hush" not in shell
+
+
 # Runs that are killed ----------------------------------------------------------------------------
 
 
