@@ -133,6 +133,12 @@ def test_every_value_reaches_a_unit_byte_for_byte(host: Any, play: Any) -> None:
         assert told[name] == value, name
 
 
+def test_the_source_is_not_shown(play: Any, tmp_path: Path) -> None:
+    """It can hold a .env; as Base64 what gzip makes begins with H4sI."""
+    given = source(tmp_path / "app", requirements__txt="", __env="PASSWORD=hush\n")
+    assert "H4sI" not in play.succeeds("-vvv", flask_app_source=given)
+
+
 @pytest.mark.parametrize(
     ("files", "variables", "manifest"),
     [

@@ -808,11 +808,15 @@ class Releases:
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **built,
         }
-        host.write(self.release / MARKER, json.dumps(record, indent=2) + "\n", 0o640, owner.gid)
+        # All that a complete release has comes before the marker: a run that is killed in between
+        # leaves nothing that the next one would not do again.
         os.chmod(self.release, 0o755)
+        surplus = self._surplus()
+        self._gather(surplus)
+        host.write(self.release / MARKER, json.dumps(record, indent=2) + "\n", 0o640, owner.gid)
         self.changed = True
-        self._prune()
-        self._gather()
+        for release in surplus:
+            self._remove(release)
 
     def select(self) -> None:
         """Leave the release and its environment where the server's role finds them."""
@@ -868,15 +872,15 @@ class Releases:
         links = (self.home / "generations").glob("*/release")
         return {os.path.basename(os.readlink(link)) for link in links if link.is_symlink()}
 
-    def _prune(self) -> None:
-        """Remove the oldest complete releases that no generation runs."""
-        used = self._in_use() | {self.release.name}
-        existing = sorted(self._existing(), key=lambda path: (path / MARKER).stat().st_mtime)
-        surplus = len(existing) - self.params["keep"]
-        for release in [path for path in existing if path.name not in used][: max(surplus, 0)]:
-            self._remove(release)
+    def _surplus(self) -> list[Path]:
+        """The oldest complete releases that no generation runs: too many, with this one."""
+        used = self._in_use()
+        others = [one for one in self._existing() if one != self.release and self.complete(one)]
+        others.sort(key=lambda path: (path / MARKER).stat().st_mtime)
+        surplus = len(others) + 1 - self.params["keep"]
+        return [path for path in others if path.name not in used][: max(surplus, 0)]
 
-    def _gather(self) -> None:
+    def _gather(self, surplus: list[Path]) -> None:
         """Have the fingerprinted static files of all releases in one place, and no others.
 
         They are links to the releases' own files, so that they take no room.
@@ -884,7 +888,9 @@ class Releases:
         assets = self.home / "assets"
         wanted: dict[Path, Path] = {}
         if self.fingerprint.pattern:
-            for release in filter(self.complete, self._existing()):
+            for release in self._existing():
+                if release in surplus or not (release == self.release or self.complete(release)):
+                    continue
                 public = release / "public"
                 for path in map(Path, tree(public)):
                     part = path.relative_to(public)
@@ -895,7 +901,12 @@ class Releases:
                         and not path.is_symlink()
                     ):
                         wanted[part] = path
-        gather(wanted, assets)
+        try:
+            gather(wanted, assets)
+        except OSError as error:
+            raise ReleaseError(
+                f"{assets}: the static files of all releases cannot be gathered: {error}"
+            ) from error
 
     def _environment(self) -> str:
         """The given environment, what only the host knows, and what nobody else has set."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils import host
 from ansible_collections.flaskops.stack.plugins.modules import release
 
 ME = release.Owner(os.getuid(), os.getgid())
@@ -711,3 +712,40 @@ def test_fingerprinted_files_stay_as_long_as_their_release(
     assert assets.stat().st_mode & 0o777 == 0o755
     build(home, monkeypatch, {"requirements.txt": ""}, id="abc-4", fingerprint="")
     assert list(assets.iterdir()) == []
+
+
+def test_a_build_killed_before_its_marker_lacks_nothing_when_it_has_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The marker is the last thing but the removal of others."""
+    files = {"requirements.txt": "", "static/app.12345678.css": "x"}
+    build(home, monkeypatch, files, id="abc-1", fingerprint=FINGERPRINT, keep=1)
+    seen: list[Any] = []
+    write = host.write
+
+    def written(path: Path, *rest: Any) -> None:
+        if path.name == release.MARKER:
+            mode = path.parent.stat().st_mode & 0o777
+            seen[:] = [mode, *sorted(p.name for p in (home / "assets/static").iterdir())]
+            seen.append((home / "releases/abc-1").exists())
+        write(path, *rest)
+
+    monkeypatch.setattr(host, "write", written)
+    files = {"requirements.txt": "", "static/app.87654321.css": "x"}
+    build(home, monkeypatch, files, id="abc-2", fingerprint=FINGERPRINT, keep=1)
+    assert seen == [0o755, "app.87654321.css", True]
+    assert not (home / "releases/abc-1").exists()
+
+
+def test_static_files_that_cannot_be_gathered_are_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(os, "link", full)
+    files = {"requirements.txt": "", "static/app.12345678.css": "x"}
+    said = r"/assets: the static files of all releases cannot be gathered: .*No space left"
+    with pytest.raises(release.ReleaseError, match=said):
+        build(home, monkeypatch, files, fingerprint=FINGERPRINT)
+    assert not (home / "releases/abc-1/release.json").exists()
