@@ -82,6 +82,24 @@ def ask(
     return status, body, ended
 
 
+def headers_of(host: Any, address: str, path: str, coding: str) -> dict[str, str]:
+    """Status and headers, by their small names, that a host gets with an Accept-Encoding."""
+    script = (
+        "import http.client, json, sys\n"
+        "c = http.client.HTTPConnection(sys.argv[1], timeout=20)\n"
+        "asked = {'Host': 'pulse.example', 'Accept-Encoding': sys.argv[3]}\n"
+        "c.request('GET', sys.argv[2], headers=asked)\n"
+        "a = c.getresponse()\n"
+        "a.read()\n"
+        "print(json.dumps({'status': str(a.status), **{k.lower(): v for k, v in a.getheaders()}}))"
+    )
+    words = f"{address} {path} {coding}"
+    told: dict[str, str] = json.loads(
+        host.check_output(f"python3 -c {shlex.quote(script)} {words}")
+    )
+    return told
+
+
 def request_seen(host: Any, address: str, **headers: str) -> dict[str, Any]:
     """What the app is told of a request."""
     status, body, _ = ask(host, address, headers=headers)
@@ -364,20 +382,30 @@ def test_nonsense_is_named(playbook: str, variables: dict[str, Any], said: str) 
 def test_a_deploy_over_all_hosts_loses_nothing(
     hosts: Hosts, addresses: dict[str, str], source: str
 ) -> None:
+    given = {
+        "flask_app_name": "pulse",
+        "flask_app_source": source,
+        "flask_app_health_path": "/healthz",
+        "flask_app_env": {"FLASK_TEST_VIEWS": True},
+        "redis_password": "not-a-secret",
+        "certificate_source": "files",
+        "gunicorn_workers": 2,
+        "gunicorn_threads": 8,
+        "nginx_server_name": ["pulse.example"],
+    }
+    old = Path(source) / "pulse/static/old.0123abcd.css"
+    old.write_text("/* of the release before */\n" * 100)
+    succeeds("deploy.yml", **given)
+    old.unlink()
     with Load(hosts, addresses) as load:
-        succeeds(
-            "deploy.yml",
-            flask_app_name="pulse",
-            flask_app_source=source,
-            flask_app_health_path="/healthz",
-            flask_app_env={"FLASK_TEST_VIEWS": True},
-            redis_password="not-a-secret",
-            certificate_source="files",
-            gunicorn_workers=2,
-            gunicorn_threads=8,
-            nginx_server_name=["pulse.example"],
-        )
+        succeeds("deploy.yml", **given)
     load.nothing_failed()
+    for web in ("web1", "web2"):
+        for coding in ("br", "gzip"):
+            told = headers_of(hosts["cache1"], addresses[web], f"/static/{old.name}", coding)
+            assert told["status"] == "200", "a page that was open before the deploy asks for it"
+            assert told["cache-control"] == "public, max-age=31536000, immutable"
+            assert (told["content-encoding"], told["vary"]) == (coding, "Accept-Encoding")
     styles = {
         ask(hosts["cache1"], addresses[web], "/static/pulse.css")[1] for web in ("web1", "web2")
     }
