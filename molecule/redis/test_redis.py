@@ -226,6 +226,7 @@ def test_app_hosts_elsewhere_are_listened_to(host: Any, tmp_path: Path) -> None:
         assert cli(host, "ping", at=address, user="shop", password=OF_SHOP) == "PONG"
         listening = host.check_output("ss -H -ltnp | awk '/redis-server/ {print $4}'").split()
         assert sorted(listening) == [f"{address}:6379", "127.0.0.1:6379", "[::1]:6379"]
+        assert "network-online.target" in host.check_output("systemctl show -P After redis-server")
         assert changed(site(redis_acl_users={"shop": OF_SHOP}).stdout) == 0
     finally:
         apply(host)
@@ -375,6 +376,19 @@ def test_valkey_takes_the_place_of_redis_and_gives_it_back(
     assert ask("ping") == "PONG"
     assert not host.package("redis-server").is_installed
     assert [name for name in FILES if host.file(name).is_file] == []
+    assert changed(apply(host, **valkey)) == 0
+    # As after a run that was killed between the new files and the end of the old server.
+    host.check_output(
+        "systemctl stop valkey-server && apt-get purge -qq -y redis-server"
+        " && mkdir -p $(dirname %s) && touch %s && apt-get install -qq -y redis-server"
+        " && systemctl start redis-server valkey-server",
+        *[FILES[-1]] * 2,
+    )
+    assert "redis_version:8" in cli(host, "info", "server", password=None)
+    apply(host, **valkey)
+    assert "valkey_version:8" in ask("info", "server")
+    assert not host.package("redis-server").is_installed
+    assert not host.file(FILES[-1]).exists
     assert changed(apply(host, **valkey)) == 0
     apply(host)
     assert "redis_version:8" in cli(host, "info", "server")
