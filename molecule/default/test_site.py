@@ -27,6 +27,9 @@ BIN = ROOT / ".venv" / "bin"
 #: The oldest ansible-core that meta/runtime.yml lets in.
 OLDEST_CORE = "2.16.*"
 CALLS_LIMIT = 25
+#: The user of the app, which is the only one that Redis lets in.
+PASSWORD = "p@ss:/word"
+REDIS = f"REDISCLI_AUTH={PASSWORD} redis-cli --user pulse --no-auth-warning --raw"
 #: Seconds in which a page answers although its cache is away.
 SOON = 1.0
 NOT_ON_THE_HOST = ("set_fact", "assert", "validate_argument_spec")
@@ -77,16 +80,25 @@ def test_page_comes_through_nginx(site: Site) -> None:
 
 
 def test_visits_are_counted_in_redis(host: Any, site: Site) -> None:
-    before = int(host.check_output("redis-cli --raw get pulse:visits || echo 0"))
+    before = int(host.check_output(f"{REDIS} get pulse:visits") or 0)
     assert site.about()["cache"]["visits"] == before + 1
-    assert host.check_output("redis-cli --raw get pulse:visits") == str(before + 1)
+    assert host.check_output(f"{REDIS} get pulse:visits") == str(before + 1)
 
 
 def test_cached_value_is_in_redis_and_shared_by_workers(host: Any, site: Site) -> None:
     answers = [site.about()["cached"] for _ in range(8)]
     assert len({answer["value"] for answer in answers}) <= 2  # it may expire once in between
     assert answers[-1]["hit"] is True
-    assert len(host.check_output("redis-cli --raw keys 'pulse:*'").splitlines()) >= 2
+    assert len(host.check_output(f"{REDIS} keys 'pulse:*'").splitlines()) >= 2
+
+
+def test_redis_lets_in_the_apps_user_and_nobody_else(host: Any, site: Site) -> None:
+    told = site.about()
+    assert (told["cache"]["ok"], told["cached"]["type"]) == (True, "RedisCache")
+    assert host.check_output(f"{REDIS} acl whoami") == "pulse"
+    assert host.run("redis-cli ping").stdout.startswith("NOAUTH")
+    assert "NOPERM" in host.run(f"{REDIS} get blog:visits").stdout
+    assert PASSWORD not in host.check_output("ps -eo args")
 
 
 def test_session_survives_from_worker_to_worker(site: Site) -> None:
@@ -237,8 +249,11 @@ def test_memcached_takes_the_place_of_redis(
             site.about()
             assert site.about()["cached"]["hit"] is True, how
         assert "changed=0" in play.succeeds(cache_server="memcached")
-        play.succeeds(cache_server="none")
+        assert host.service("redis-server").is_running  # others may use it
+        play.succeeds(cache_server="none", redis_state="absent", memcached_state="absent")
         now = site.about()
+        for package in ("redis-server", "memcached"):
+            assert not host.package(package).is_installed
         assert (now["cached"]["type"], now["cache"]["ok"]) == ("SimpleCache", False)
     finally:
         play.succeeds()
@@ -302,6 +317,7 @@ def test_deploy_brings_a_new_release_and_nothing_else(
         "flask_app_source": str(source),
         "flask_app_health_path": "/healthz",
         "flask_app_log_level": "info",
+        "redis_acl_users": {"pulse": PASSWORD},
         "nginx_cache": {"= /healthz": "1h"},
     }
     stranger = Site(site.address)  # without a session, whose visitors get no cached page
@@ -435,6 +451,7 @@ def test_installed_collection_serves_the_oldest_ansible_too(
                     "flask_app_source": str(ROOT / "examples/pulse"),
                     "flask_app_health_path": "/healthz",
                     "flask_app_log_level": "info",
+                    "redis_acl_users": {"pulse": PASSWORD},
                     "nginx_cache": {"= /healthz": "1h"},
                     "nginx_log_skip": [],
                 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -31,7 +32,7 @@ PLAY = f"""
 """
 
 
-def wired(directory: Path, inventory: Any) -> dict[str, dict[str, Any]]:
+def wired(directory: Path, inventory: Any, **environment: str) -> dict[str, dict[str, Any]]:
     """The environment of the app on every host of an inventory; nothing runs there."""
     (directory / "play.yml").write_text(PLAY)
     (directory / "hosts.json").write_text(json.dumps(inventory))
@@ -42,6 +43,7 @@ def wired(directory: Path, inventory: Any) -> dict[str, dict[str, Any]]:
             str(directory / "play.yml"),
         ],
         cwd=ROOT,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -143,6 +145,57 @@ def test_hosts_elsewhere_are_listened_to_and_let_in(tmp_path: Path) -> None:
     assert (found["b2"]["bind"], found["a1"]["bind"]) == ([], [])
     for host in ("a1", "a2"):
         assert found[host]["REDIS_URL"] == "redis://shop:pw@[fd00::1]:7000/0"
+
+
+SAID = {"flask_app_env": {"REDIS_URL": "redis://said"}}
+FILE = {"flask_app_env_files": ["shop.env"]}
+NAMES = {"flask_app_env_names": "REDIS_URL"}
+FOUND = {"flask_app_env_from_environment": {"REDIS_URL": "redis://found"}}
+# What the app is given, the address of its own Redis, and that of its cache.
+GIVEN: list[tuple[dict[str, Any], str]] = [
+    (FILE, "redis://file"),
+    (FILE | {"flask_app_env": {"REDIS_URL": None}}, "redis://127.0.0.1:6379/0"),
+    (FILE | SAID, "redis://said"),
+    (FILE | SAID | FOUND, "redis://found"),
+    (FILE | SAID | NAMES, "redis://named"),
+    (SAID | NAMES | {"flask_app_env_spoken": ["REDIS_URL"]}, "redis://said"),
+    ({"flask_app_env_names": ["NOT_SET"]}, "redis://127.0.0.1:6379/0"),
+    ({"flask_app_env": {"FLASK_REDIS_URL": "redis://flask"}}, "redis://flask"),
+]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The environments of all cases of GIVEN, from one run; the users let in none of these apps."""
+    directory = tmp_path_factory.mktemp("given")
+    (directory / "shop.env").write_text("REDIS_URL=redis://file\n")
+    (directory / "cache.env").write_text("CACHE_REDIS_URL=redis://file\n")
+    hosts = {f"given{number}": variables for number, (variables, _url) in enumerate(GIVEN)}
+    users = {"redis_acl_users": {"blog": "pw"}}
+    hosts["file"] = FILE | users
+    hosts["cache"] = {"flask_app_env_files": "cache.env"} | users
+    return wired(directory, {"all": {"hosts": hosts}}, REDIS_URL="redis://named")
+
+
+@pytest.mark.parametrize("number", range(len(GIVEN)))
+def test_an_address_of_the_apps_own_is_its_caches_too(
+    given: dict[str, dict[str, Any]], number: int
+) -> None:
+    env, url = given[f"given{number}"], GIVEN[number][1]
+    assert env["REDIS_URL"] == url
+    assert env["CACHE_REDIS_URL"] == env["FLASK_CACHE_REDIS_URL"] == url + TIMEOUTS
+
+
+def test_an_app_that_a_file_sends_elsewhere_needs_no_user(given: dict[str, dict[str, Any]]) -> None:
+    assert [env["problem"] for env in given.values()] == [""] * len(given)
+
+
+def test_what_only_the_apps_hosts_are_given_counts_on_the_cache_host(tmp_path: Path) -> None:
+    (tmp_path / "shop.env").write_text("REDIS_URL=redis://file\n")
+    groups = {"app": {"hosts": {"a": FILE}}, "cache": {"hosts": {"b": {}}}}
+    users = {"redis_acl_users": {"blog": "pw"}}
+    found = wired(tmp_path, {"all": {"children": groups, "vars": users}})
+    assert (found["b"]["problem"], found["b"]["REDIS_URL"]) == ("", "redis://file")
 
 
 def test_an_app_that_redis_would_turn_away_is_named(alone: dict[str, dict[str, Any]]) -> None:
