@@ -382,7 +382,7 @@ def test_nonsense_is_named(playbook: str, variables: dict[str, Any], said: str) 
 def test_a_deploy_over_all_hosts_loses_nothing(
     hosts: Hosts, addresses: dict[str, str], source: str
 ) -> None:
-    given = {
+    given: dict[str, Any] = {
         "flask_app_name": "pulse",
         "flask_app_source": source,
         "flask_app_health_path": "/healthz",
