@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,7 @@ def source(tmp_path: Path) -> Source:
     return write
 
 
-def run(
-    *options: str, playbook: str = "deploy.yml", **variables: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run a playbook on all three."""
+def given(**variables: Any) -> dict[str, Any]:
     common = {
         "cache_server": "none",
         "flask_app_name": "shop",
@@ -86,8 +84,14 @@ def run(
         "gunicorn_workers": 2,
         "gunicorn_health_timeout": 3,
     }
-    given = common | variables
-    return plays.run(HERE, "all", *options, timeout=240, playbook=playbook, **given)
+    return common | variables
+
+
+def run(
+    *options: str, playbook: str = "deploy.yml", **variables: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook on all three."""
+    return plays.run(HERE, "all", *options, timeout=240, playbook=playbook, **given(**variables))
 
 
 def succeeds(*options: str, **variables: Any) -> str:
@@ -118,6 +122,24 @@ def versions(hosts: dict[str, Any]) -> list[str]:
     """What each host's app says that it is."""
     ask = "curl -sSf --max-time 10 --unix-socket /run/shop/http.sock http://localhost/"
     return [json.loads(host.check_output(ask))["version"] for host in hosts.values()]
+
+
+def wait_for(host: Any, state: str, number: int) -> None:
+    """Wait until so many generations of a host are in a state."""
+    units = f"systemctl list-units --all --plain --no-legend --state={state} 'shop@*.service'"
+    for _ in range(240):
+        if len(host.run(units).stdout.splitlines()) == number:
+            return
+        time.sleep(0.25)
+    pytest.fail(f"there never were {number} generations {state}")
+
+
+def one_generation_each(hosts: dict[str, Any]) -> None:
+    """Nothing is left of a run that did not end."""
+    for host in hosts.values():
+        up = host.check_output("systemctl list-units --all --plain --no-legend 'shop@*.service'")
+        assert len(up.splitlines()) == 1
+        assert host.run("systemctl list-timers --all --no-legend 'flaskops-shop*'").stdout == ""
 
 
 def test_deploys_and_rollbacks_under_load_lose_nothing(
@@ -231,20 +253,53 @@ def test_a_command_that_fails_stops_the_deploy(hosts: dict[str, Any], source: So
     assert versions(hosts) == ["migrated"] * 3
 
 
-def test_a_host_that_is_not_there_leaves_the_others_as_they_were(
-    hosts: dict[str, Any], source: Source
-) -> None:
-    (there,) = (item for item in testbed.containers() if item.name.endswith("fleet-app3"))
-    before, served = picture(hosts), versions(hosts)
+@contextmanager
+def out_of_reach(name: str) -> Iterator[None]:
+    """Cut a host's connections, and have no new ones."""
+    (there,) = (item for item in testbed.containers("fleet") if item.host == name)
     testbed.podman("exec", there.name, "systemctl", "stop", "ssh.socket", "ssh.service")
     testbed.podman("exec", there.name, "sh", "-c", "pkill -f '[s]shd.*@' || true")
     try:
-        told = fails(flask_app_source=source("half"))
+        yield
     finally:
         testbed.podman("exec", there.name, "systemctl", "start", "ssh.service")
+
+
+def test_a_host_that_is_not_there_leaves_the_others_as_they_were(
+    hosts: dict[str, Any], source: Source
+) -> None:
+    before, served = picture(hosts), versions(hosts)
+    with out_of_reach("app3"):
+        told = fails(flask_app_source=source("half"))
     assert "Not switched: there is no release on app3" in told
     assert versions(hosts) == served
     assert picture(hosts) == before
+
+
+def test_a_host_that_is_cut_off_while_it_switches_leaves_the_others_as_they_were(
+    hosts: dict[str, Any], source: Source
+) -> None:
+    """It may have two generations until the next run, or for as long as its lease lasts."""
+    before, served = picture(hosts), versions(hosts)
+    slow = source("cut", code="if HERE == 'app3': time.sleep(8)")
+    process = plays.start(HERE, "all", playbook="deploy.yml", **given(flask_app_source=slow))
+    try:
+        wait_for(hosts["app3"], "activating", 1)
+        with out_of_reach("app3"):
+            assert process.wait(timeout=120) != 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    after = picture(hosts)
+    assert {name: after[name] for name in ("app1", "app2")} == {
+        name: before[name] for name in ("app1", "app2")
+    }
+    now = versions(hosts)
+    assert now[:2] == served[:2]
+    assert now[2] in (served[2], "cut")
+    succeeds(flask_app_source=source("joined"))
+    assert versions(hosts) == ["joined"] * 3
+    one_generation_each(hosts)
 
 
 def test_one_deploy_at_a_time(hosts: dict[str, Any], source: Source) -> None:
@@ -263,24 +318,9 @@ def test_one_deploy_at_a_time(hosts: dict[str, Any], source: Source) -> None:
 
 def test_a_run_killed_between_the_phases_is_healed(hosts: dict[str, Any], source: Source) -> None:
     slow = source("killed", code="if HERE == 'app3': time.sleep(8)")
-    variables = {
-        "cache_server": "none",
-        "flask_app_name": "shop",
-        "flask_app_health_path": "/healthz",
-        "flask_app_source": slow,
-        "gunicorn_workers": 2,
-    }
-    process = plays.start(HERE, "all", playbook="deploy.yml", **variables)
+    process = plays.start(HERE, "all", playbook="deploy.yml", **given(flask_app_source=slow))
     try:
-        for _ in range(240):
-            up = hosts["app1"].run(
-                "systemctl list-units --plain --no-legend --state=active 'shop@*.service'"
-            )
-            if len(up.stdout.splitlines()) == 2:
-                break
-            time.sleep(0.25)
-        else:
-            pytest.fail("app1 never had two generations")
+        wait_for(hosts["app1"], "active", 2)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -290,10 +330,7 @@ def test_a_run_killed_between_the_phases_is_healed(hosts: dict[str, Any], source
     assert hosts["app1"].file("/run/flaskops-shop.deploy").exists
     succeeds(flask_app_source=source("healed"))  # the lock is a dead run's
     assert versions(hosts) == ["healed"] * 3
-    for host in hosts.values():
-        up = host.check_output("systemctl list-units --all --plain --no-legend 'shop@*.service'")
-        assert len(up.splitlines()) == 1
-        assert host.run("systemctl list-timers --all --no-legend 'flaskops-shop*'").stdout == ""
+    one_generation_each(hosts)
 
 
 def released(hosts: dict[str, Any], link: str) -> str:
