@@ -187,9 +187,6 @@ class Load:
             until(lambda: self.asker.check_output(state) != "running", 70)
             if kind is None:
                 self.told = json.loads(self.asker.check_output("cat /run/load.json"))
-                script = (
-                    f"for k in $({REDIS} keys 'pulse:order-*'); do echo $k; {REDIS} get $k; done"
-                )
                 script = f"{REDIS} keys 'pulse:order-*' | sort > /run/k; {REDIS} mget $(cat /run/k)"
                 counts = self.asker.check_output(script).split()
                 names = self.asker.check_output("cat /run/k").split()

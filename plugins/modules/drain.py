@@ -54,7 +54,6 @@ quiet:
   type: bool
 """
 
-import os
 import re
 import subprocess
 import time
@@ -63,6 +62,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils import host
 from ansible_collections.flaskops.stack.plugins.module_utils.units import unit_state
 
 #: A server of an upstream as the role writes it, with the mark it keeps.
@@ -117,10 +117,7 @@ def plan(texts: dict[Path, str], addresses: Collection[str], state: str) -> dict
 def write(texts: dict[Path, str]) -> None:
     """Replace the files, each by a rename."""
     for path, text in texts.items():
-        draft = path.with_name(f".{path.name}.draft")
-        draft.write_text(text, encoding="utf-8")
-        os.chmod(draft, 0o644)
-        draft.rename(path)
+        host.write(path, text, 0o644)
 
 
 def run(*command: str) -> str:
