@@ -17,11 +17,17 @@ class Unit:
     since: float | None = None
     enabled: bool = False
     reload_needed: bool = False
+    reload_failed: bool = False
 
     def older_than(self, times: Iterable[float]) -> bool:
-        """Whether one of these times is after its last start or reload; the future says nothing."""
+        """Whether one of these times is after its last start or reload; the future says nothing.
+
+        After a reload that failed it is older than everything.
+        """
+        if self.since is None:
+            return False
         now = time.time()
-        return self.since is not None and any(self.since < one <= now for one in times)
+        return self.reload_failed or any(self.since < one <= now for one in times)
 
     @property
     def settled(self) -> bool:
@@ -31,7 +37,13 @@ class Unit:
 
 def unit_state(unit: str) -> Unit:
     """What systemd says of a unit; an empty Unit when it knows none of that name."""
-    names = ("ActiveState", "StateChangeTimestampMonotonic", "NeedDaemonReload", "UnitFileState")
+    names = (
+        "ActiveState",
+        "StateChangeTimestampMonotonic",
+        "NeedDaemonReload",
+        "ReloadResult",
+        "UnitFileState",
+    )
     try:
         answer = subprocess.run(
             ["systemctl", "show", "--property", ",".join(names), "--", unit],
@@ -52,4 +64,5 @@ def unit_state(unit: str) -> Unit:
         since=since,
         enabled=values.get("UnitFileState") == "enabled",
         reload_needed=values.get("NeedDaemonReload") == "yes",
+        reload_failed=values.get("ReloadResult", "success") != "success",
     )
