@@ -34,9 +34,10 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - One dict each, with its revision (str) and the path of the archive (path).
-    - Of an archive up to 256 KiB also the content (str), in Base64, empty for a larger one. It can
-      go with a module's options and spares the round trips of a copy.
+    - One dict each, with its revision (str), the path of the archive (path) and whether it is
+      small (bool), up to 256 KiB.
+    - Of a small one also the content (str), in Base64, empty for a larger one. It can go with a
+      module's options and spares the round trips of a copy.
   type: list
   elements: dict
 """
@@ -153,17 +154,17 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(content).hexdigest()[:REVISION_LENGTH]
 
 
-def found(revision: str, path: Path) -> dict[str, str]:
+def found(revision: str, path: Path) -> dict[str, Any]:
     """What the lookup says of an archive."""
     small = path.stat().st_size <= SMALL
     content = base64.b64encode(path.read_bytes()).decode() if small else ""
-    return {"revision": revision, "path": str(path), "content": content}
+    return {"revision": revision, "path": str(path), "small": small, "content": content}
 
 
 class LookupModule(LookupBase):
     """Lookup flaskops.stack.source_archive."""
 
-    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Pack each directory; AnsibleLookupError names what cannot be read."""
         archives = []
         for term in terms:

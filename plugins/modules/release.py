@@ -15,8 +15,8 @@ description:
   - With O(state=prepared) the directories around the releases exist, and the result says whether
     the release O(id) is complete. Where it is not, its C(code) directory is there to be filled,
     or its C(upload) directory, for one file, an archive of the code or a wheel of the app.
-  - With O(state=built) the code is there, or its archive, or a package is to be installed instead,
-    and the release is completed in one remote call. The archive is unpacked, the virtualenv made
+  - With O(state=built) the release is completed in one remote call, from what was put there since,
+    or from O(archive) or O(requirement) alone. The archive is unpacked, the virtualenv made
     and filled, bytecode compiled, paths that outlive a release linked, static files published, old
     releases pruned. Every command runs as O(user), never as root; afterwards
     nothing in the release can be written by the app.
@@ -794,7 +794,10 @@ class Releases:
             (self.release / UPLOAD).mkdir(mode=0o700)
 
     def build(self) -> None:
-        if self.complete(self.release):  # another run was faster
+        """Complete the release, if another run was not faster."""
+        if self.params["archive"] or self.params["requirement"]:  # it need not be prepared
+            self.prepare()
+        if self.complete(self.release):
             return
         owner = Owner.named(self.params["user"])
         if self.params["archive"]:
@@ -859,7 +862,8 @@ class Releases:
 
     def _remove(self, release: Path) -> None:
         self.changed = True
-        self.removed.append(release.name)
+        if release != self.release:  # which only begins anew
+            self.removed.append(release.name)
         if not self.check_mode:
             shutil.rmtree(release, ignore_errors=True)
 

@@ -511,7 +511,6 @@ class Switch:
             self._end_lease()
         if live and live != target:
             self._retire([live])
-        self._prune(target)
         return self._result(target, live)
 
     # between start and finish --------------------------------------------------------------------
@@ -709,6 +708,7 @@ class Switch:
         for other in self._enabled():
             if other != number:
                 self._disable(other)
+        self._prune(number)
         self._must("daemon-reload")
         self._must("start", f"{self.wanted.name}.socket", f"{self.wanted.name}.service")
         timers = self._timers(number)
@@ -759,16 +759,16 @@ class Switch:
         self.generations.remove(number)
 
     def _prune(self, live: int) -> None:
-        """Keep the newest generations, and always the live one and its predecessor."""
+        """Keep the newest generations, and always the live one and its predecessor.
+
+        systemd has to look at its units again afterwards.
+        """
         previous = self.generations.previous()
         others = [n for n in self.generations.numbers() if n not in (live, previous)]
         others.sort(key=lambda n: (self.generations.served(n), n))  # what never served goes first
         room = max(self.wanted.keep - len({live, previous} - {0}), 0)
-        surplus = others[: max(len(others) - room, 0)]
-        for number in surplus:
+        for number in others[: max(len(others) - room, 0)]:
             self._forget(number)
-        if surplus:
-            self._must("daemon-reload")
 
     def _must(self, verb: str, *units: str) -> None:
         problem = self.systemd.call(verb, *units)

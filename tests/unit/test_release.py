@@ -589,10 +589,11 @@ def uploaded(
     monkeypatch.setattr(release.Builder, "run", run)
     monkeypatch.setattr(release.Builder, "_bootstrap_uv", lambda self: "uv")
     releases = release.Releases(params(home, **changes), check_mode=False)
-    releases.prepare()
     if name:
+        releases.prepare()
         (releases.release / "upload" / name).write_bytes(content)
     releases.build()
+    assert releases.removed == []
     return recorder
 
 
@@ -643,9 +644,11 @@ def test_an_archive_becomes_the_code(home: Path, monkeypatch: pytest.MonkeyPatch
     assert not (path / "upload").exists()
 
 
-def test_a_small_archive_comes_with_the_options(
+def test_a_small_archive_comes_with_the_options_and_needs_nothing_prepared(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    left = home / "releases/abc-1/code/left-by-a-killed-run"
+    left.mkdir(parents=True)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as made:
         made.addfile(tarfile.TarInfo("shop-1/requirements.txt"), io.BytesIO())
@@ -653,6 +656,7 @@ def test_a_small_archive_comes_with_the_options(
     uploaded(home, monkeypatch, "", b"", archive=content, archive_name="shop.tar.gz")
     path = home / "releases/abc-1"
     assert (path / "code/requirements.txt").exists()
+    assert not left.exists()
     assert not (path / "upload").exists()
 
 

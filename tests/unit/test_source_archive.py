@@ -105,10 +105,11 @@ def test_a_file_is_taken_as_it_is_and_named_by_its_content(tmp_path: Path) -> No
 def test_only_a_small_archive_comes_with_its_content(app: Path) -> None:
     lookup = source_archive.LookupModule()
     (found,) = lookup.run([str(app)])
+    assert found["small"] is True
     assert base64.b64decode(found["content"]) == Path(found["path"]).read_bytes()
     (app / "large.bin").write_bytes(os.urandom(source_archive.SMALL))
     (found,) = lookup.run([str(app)])
-    assert found["content"] == ""
+    assert (found["small"], found["content"]) == (False, "")
     assert Path(found["path"]).stat().st_size > source_archive.SMALL
 
 

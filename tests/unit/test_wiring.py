@@ -223,7 +223,7 @@ CHECKED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 def test_the_cache_tier_is_checked_before_anything_changes(tmp_path: Path) -> None:
     """Each case is an inventory of its own; the play ends after the check."""
     (play,) = yaml.safe_load((ROOT / "playbooks/cache.yml").read_text())
-    assert play["pre_tasks"][0]["name"] == "Check the choice"
+    assert play["pre_tasks"][0]["name"] == "Stop if a variable is wrong"
     with ThreadPoolExecutor() as pool:
         places = (tmp_path / str(number) for number in range(len(CHECKED)))
         told = list(pool.map(lambda place, case: checked(place, *case[:2]), places, CHECKED))
