@@ -48,6 +48,8 @@ LOOK_AT_PEERS = 1.0
 REFUSALS_TOLD = 100
 #: Where Gunicorn's log finds the path.
 LOGGED_PATH = "flaskops.path"
+#: Where Gunicorn's log finds that a request only asked whether the app is well.
+HEALTH_CHECK = "flaskops.health_check"
 #: The least that is logged, by Python's name for it, unless the app says otherwise itself.
 LOG_LEVEL = "FLASKOPS_LOG_LEVEL"
 #: Pattern of the paths whose content never changes, and how many seconds browsers keep any other.
@@ -177,9 +179,12 @@ def build_application(config: dict[str, Any], directory: Path | None = None) -> 
         app = _decoded_once(app)
     token, release = config["token"], config["release"]
     peers = Peers(os.environ.get(UNIT, ""))
+    only_a_check = health_checks(config)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ[LOGGED_PATH] = logged_path(environ)
+        if only_a_check(environ):
+            environ[HEALTH_CHECK] = "yes"
         if not peers.may_ask(environ):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"This host may not ask.\n"]
@@ -289,6 +294,24 @@ def logged_path(environ: dict[str, Any]) -> str:
     """
     path = environ.get("PATH_INFO", "")
     return urllib.parse.quote(path, safe="/!$&'()*+,;=:@~", encoding="latin-1", errors="replace")
+
+
+def health_checks(config: dict[str, Any]) -> Callable[[dict[str, Any]], bool]:
+    """Tells requests that only ask whether the app is well: the switch's, and for health paths.
+
+    But for ``/``, which visitors ask for, too.
+    """
+    token = config["token"]
+    paths = {check["path"].partition("?")[0] for check in checks(config["health"])} - {"/"}
+    return lambda environ: (
+        environ.get(TOKEN_HEADER) == token or environ.get("PATH_INFO", "") in paths
+    )
+
+
+def worth_logging(record: logging.LogRecord) -> bool:
+    """Whether a line belongs into Gunicorn's access log: health checks when they fail."""
+    told: Any = record.args
+    return f"{{{HEALTH_CHECK}}}e" not in told or str(told["s"]) >= "400"
 
 
 def _decoded_once(app: Wsgi) -> Wsgi:
@@ -714,7 +737,8 @@ def for_uwsgi() -> Wsgi:
     # For what the app starts itself: uWSGI has put the program there that it runs in.
     sys.executable = os.path.join(sys.prefix, "bin", "python")
     try:
-        built = build_application(settings())
+        config = settings()
+        built, only_a_check = build_application(config), health_checks(config)
         gate(built)
     except Exception as error:
         report(error)
@@ -726,6 +750,8 @@ def for_uwsgi() -> Wsgi:
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         uwsgi.set_logvar("path", logged_path(environ))
+        if not only_a_check(environ):  # what fails is logged in any case
+            uwsgi.log_this_request()
         return built(environ, start_response)
 
     return application

@@ -165,6 +165,16 @@ class Serving:
         assert '"GET /found-in-the-journal%0Aforged" 200' in log
         assert "hush" not in log
 
+    def test_health_checks_are_not_in_the_journal(self, host: Any) -> None:
+        since = host.check_output("date +%s.%N")
+        asked = f"curl -sSf --unix-socket {SOCKET} http://localhost/health"
+        assert host.check_output(asked) == "ok"
+        ask(host, "/after-the-health-check")
+        host.check_output("journalctl --sync")
+        log = host.check_output(f"journalctl -t shop -o cat --since=@{since}")
+        assert '"GET /after-the-health-check" 200' in log
+        assert "/health" not in log.replace("/after-the-health-check", "")
+
     def test_process_is_fenced_in(self, host: Any) -> None:
         status = host.check_output(f"cat /proc/{master(host)}/status")
         for line in ("NoNewPrivs:\t1", "CapEff:\t0000000000000000", "Seccomp:\t2"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import logging
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gunicorn.config
+import gunicorn.glogging
 import pytest
 import yaml
 from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
@@ -41,6 +44,12 @@ def clean_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     yield
     for name in set(sys.modules) - before:
         del sys.modules[name]
+
+
+def recorded(entrypoint: str, **more: Any) -> dict[str, Any]:
+    """What the switch records for a generation."""
+    plain = {"entrypoint": entrypoint, "proxy_hops": 0, "token": "t", "release": "r"}
+    return {**plain, "health": HEALTH, **more}
 
 
 def app_file(name: str, text: str) -> None:
@@ -137,14 +146,14 @@ def test_as_many_proxies_are_trusted_as_there_are(hops: int, address: str) -> No
         "import flask\napp = flask.Flask('x')\n"
         "app.add_url_rule('/', view_func=lambda: flask.request.remote_addr)\n",
     )
-    config = {"entrypoint": "", "proxy_hops": hops, "token": "t", "release": "r"}
+    config = recorded("", proxy_hops=hops)
     app = wsgi.build_application(config)
     assert ask(app, HTTP_X_FORWARDED_FOR="1.1.1.1, 2.2.2.2")[2].decode() == address
 
 
 def test_release_is_told_only_to_who_knows_the_token() -> None:
     app_file("app.py", FLASK.format(name="app", say="x"))
-    config = {"entrypoint": "", "proxy_hops": 0, "token": "secret", "release": "abc"}
+    config = recorded("", proxy_hops=0, token="secret", release="abc")
     app = wsgi.build_application(config)
     assert ask(app, HTTP_X_FLASKOPS_TOKEN="secret")[1]["X-Flaskops-Release"] == "abc"
     assert "X-Flaskops-Release" not in ask(app, HTTP_X_FLASKOPS_TOKEN="guess")[1]
@@ -203,7 +212,7 @@ def test_gate_asks_with_the_sites_own_name_and_scheme(tmp_path: Path) -> None:
         "import flask\napp = flask.Flask('x')\n"
         "app.add_url_rule('/healthz', view_func=lambda: flask.request.url)\n",
     )
-    config = {"entrypoint": "", "proxy_hops": 1, "token": "t", "release": "r"}
+    config = recorded("", proxy_hops=1)
     app = wsgi.build_application(config)
     wsgi.gate(app, generation(tmp_path, text="https://shop.example.org/healthz"))
 
@@ -266,9 +275,49 @@ def test_gunicorn_finds_the_path_for_its_log() -> None:
         "def serve(environ, start_response):\n"
         "    start_response('200 OK', [('X-Path', environ['flaskops.path'])])\n    return []\n",
     )
-    config = {"entrypoint": "plain:serve", "proxy_hops": 0, "token": "t", "release": "r"}
+    config = recorded("plain:serve", proxy_hops=0)
     seen = ask(wsgi.build_application(config), "/a\nb")[1]
     assert seen["X-Path"] == "/a%0Ab"
+
+
+@pytest.mark.parametrize(
+    ("path", "extra", "status", "logged"),
+    [
+        ("/healthz", {}, 200, False),
+        ("/healthz", {"QUERY_STRING": "probe"}, 302, False),
+        ("/healthz", {}, 503, True),
+        ("/deep", {}, 200, False),
+        ("/", {}, 200, True),
+        ("/", {"HTTP_X_FLASKOPS_TOKEN": "t"}, 200, False),
+        ("/", {"HTTP_X_FLASKOPS_TOKEN": "forged"}, 200, True),
+        ("/healthz/more", {}, 200, True),
+    ],
+)
+def test_gunicorn_logs_health_checks_when_they_fail(
+    path: str, extra: dict[str, str], status: int, *, logged: bool
+) -> None:
+    app_file(
+        "plain.py",
+        "def serve(environ, start_response):\n"
+        "    seen.append(environ)\n    start_response('200 OK', [])\n    return []\n"
+        "seen = []\n",
+    )
+    health = HEALTH | {"more": [{"path": "/deep?all"}, {"path": "/"}]}
+    ask(wsgi.build_application(recorded("plain:serve", health=health)), path, **extra)
+    environ = sys.modules["plain"].seen[0] | {"RAW_URI": path, "SERVER_PROTOCOL": "HTTP/1.1"}
+    # As Gunicorn's Logger.access does it.
+    log, lines = logging.getLogger("test.access"), []
+    log.addFilter(wsgi.worth_logging)
+    log.addHandler(handler := logging.StreamHandler())
+    handler.emit = lines.append  # type: ignore[method-assign]
+    log.setLevel(logging.INFO)
+    cfg = gunicorn.config.Config()
+    response = types.SimpleNamespace(status=f"{status} X", sent=0, headers=[])
+    request = types.SimpleNamespace(headers=[])
+    took = dt.timedelta(seconds=1)
+    atoms = gunicorn.glogging.Logger(cfg).atoms(response, request, environ, took)
+    log.info("%(s)s", gunicorn.glogging.SafeAtoms(atoms))
+    assert len(lines) == logged
 
 
 class FakeUwsgi(types.ModuleType):
@@ -278,12 +327,16 @@ class FakeUwsgi(types.ModuleType):
         super().__init__("uwsgi")
         self.number, self.numproc, self.opt = number, processes, opt
         self.logged: dict[str, str] = {}
+        self.log_lines = 0
 
     def worker_id(self) -> int:
         return self.number
 
     def set_logvar(self, name: str, value: str) -> None:
         self.logged[name] = value
+
+    def log_this_request(self) -> None:
+        self.log_lines += 1
 
 
 def uwsgi_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **health: Any) -> FakeUwsgi:
@@ -312,6 +365,10 @@ def test_a_worker_of_uwsgi_tells_systemd_and_logs_no_query(
     assert sys.executable == str(Path(sys.prefix) / "bin" / "python")
     assert ask(app, QUERY_STRING="secret=1")[2] == b"hello"
     assert fake.logged == {"path": "/"}
+    assert fake.log_lines == 1
+    ask(app, "/healthz")
+    ask(app, HTTP_X_FLASKOPS_TOKEN="t")
+    assert fake.log_lines == 1, "what only looks whether the app is well"
 
 
 def test_a_worker_of_uwsgi_that_fails_ends_with_the_code_that_ends_all(
@@ -484,7 +541,7 @@ def test_who_may_not_ask_never_reaches_the_app(
 ) -> None:
     app_file("shop.py", FLASK.format(name="app", say="secret"))
     monkeypatch.setenv(wsgi.UNIT, str(unit))
-    config = {"entrypoint": "shop:app", "proxy_hops": 1, "token": "t", "release": "r"}
+    config = recorded("shop:app", proxy_hops=1)
     app = wsgi.build_application(config)
     forged = {"HTTP_X_FORWARDED_FOR": "192.0.2.10", "HTTP_X_FLASKOPS_TOKEN": "t"}
     stranger: Any = {"gunicorn.socket": Connection(("203.0.113.5", 1)), **forged}
@@ -507,7 +564,7 @@ def test_the_log_level_of_the_environment_is_the_apps(
     before = root.level
     root.setLevel(logging.WARNING)
     try:
-        config = {"entrypoint": "plain:app", "proxy_hops": 0, "token": "t", "release": "r"}
+        config = recorded("plain:app", proxy_hops=0)
         wsgi.build_application(config)
         assert root.level == expected
     finally:
@@ -792,7 +849,7 @@ def test_who_may_not_ask_gets_no_file_and_the_token_is_heard(
 ) -> None:
     app_file("plain.py", "def serve(environ, start_response):\n    raise AssertionError\n")
     monkeypatch.setenv(wsgi.UNIT, str(unit))
-    config = {"entrypoint": "plain:serve", "proxy_hops": 1, "token": "t", "release": "r"}
+    config = recorded("plain:serve", proxy_hops=1)
     app = wsgi.build_application(config | {"protocol": protocol}, site)
     asked: dict[str, Any] = {"HTTP_X_FLASKOPS_TOKEN": "t"}
     if protocol == "uwsgi":
