@@ -517,7 +517,7 @@ def test_older_nginx_and_openssl_get_what_they_know(render: Render) -> None:
     assert set(directives(old, "ssl_ecdh_curve")) == {"X25519:prime256v1:secp384r1"}
     new = site(render(**TLS))
     assert set(directives(new, "http2")) == {"on"}
-    assert set(directives(new, "ssl_ecdh_curve")) == {"X25519MLKEM768:X25519:prime256v1:secp384r1"}
+    assert set(directives(new, "ssl_ecdh_curve")) == {"?X25519MLKEM768:X25519:prime256v1:secp384r1"}
 
 
 def test_modern_is_tls_1_3_only(render: Render) -> None:
