@@ -110,15 +110,11 @@ class Play:
 
     def succeeds(self, *options: str, **variables: Any) -> str:
         """Run the playbook, which must succeed; its output."""
-        done = self(*options, **variables)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return plays.output(self(*options, **variables))
 
     def fails(self, *options: str, **variables: Any) -> str:
         """Run the playbook, which must fail; its output on one line, as wide as it likes."""
-        done = self(*options, **variables)
-        assert done.returncode != 0, done.stdout
-        return " ".join((done.stdout + done.stderr).split())
+        return plays.complaint(self(*options, **variables))
 
 
 @pytest.fixture

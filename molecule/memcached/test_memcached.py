@@ -62,15 +62,7 @@ def play(limit: str = "all", *options: str, **variables: Any) -> subprocess.Comp
 
 def apply(host: Any, *options: str, **variables: Any) -> str:
     """Run the playbook on one host, where it must succeed; returns its output."""
-    result = play(host.backend.hostname, *options, **variables)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def changed(output: str) -> int:
-    """The number of changes in a playbook's recap."""
-    (number,) = re.findall(r"changed=(\d+)", output)
-    return int(number)
+    return plays.output(play(host.backend.hostname, *options, **variables))
 
 
 @functools.cache
@@ -205,7 +197,7 @@ def test_a_changed_setting_reaches_the_running_server(host: Any) -> None:
 
 def test_no_change_is_no_restart(host: Any) -> None:
     before = pid(host)
-    assert changed(apply(host)) == 0
+    assert plays.changes(apply(host)) == 0
     assert pid(host) == before
 
 
@@ -213,9 +205,9 @@ def test_a_restart_that_was_lost_is_made_up_for(host: Any) -> None:
     """As after a run that was killed between the file and the handler."""
     before = pid(host)
     host.check_output(f"touch {DROPIN}")
-    assert changed(apply(host)) == 2
+    assert plays.changes(apply(host)) == 2
     assert pid(host) != before
-    assert changed(apply(host)) == 0
+    assert plays.changes(apply(host)) == 0
 
 
 def test_a_dry_run_shows_the_change_and_makes_none(host: Any) -> None:
@@ -324,6 +316,6 @@ def test_it_can_be_removed_and_brought_back(host: Any) -> None:
     assert not host.package("memcached").is_installed
     assert not host.file(DROPIN).exists
     assert host.check_output(f"ss -H -ltn 'sport = :{PORT}'") == ""
-    assert changed(apply(host, memcached_state="absent")) == 0
+    assert plays.changes(apply(host, memcached_state="absent")) == 0
     apply(host)
     assert settings(host)["maxbytes"] == str(32 * 1024**2)

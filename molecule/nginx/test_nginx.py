@@ -39,10 +39,7 @@ def play(limit: str = "all", **variables: Any) -> subprocess.CompletedProcess[st
 
 def apply(host: Any, **variables: Any) -> int:
     """Run the playbook on one host, where it must succeed; returns the number of changes."""
-    result = play(host.backend.hostname, **variables)
-    assert result.returncode == 0, result.stdout + result.stderr
-    (number,) = re.findall(r"changed=(\d+)", result.stdout)
-    return int(number)
+    return plays.changes(plays.output(play(host.backend.hostname, **variables)))
 
 
 @functools.cache

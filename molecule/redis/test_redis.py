@@ -38,15 +38,7 @@ def play(limit: str = "all", *options: str, **variables: Any) -> subprocess.Comp
 
 def apply(host: Any, *options: str, **variables: Any) -> str:
     """Run the playbook on one host, where it must succeed; returns its output."""
-    result = play(host.backend.hostname, *options, **variables)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def changed(output: str) -> int:
-    """The number of changes in a playbook's recap."""
-    (number,) = re.findall(r"changed=(\d+)", output)
-    return int(number)
+    return plays.output(play(host.backend.hostname, *options, **variables))
 
 
 @functools.cache
@@ -185,7 +177,9 @@ def test_the_password_of_a_user_is_its_own(host: Any) -> None:
 def test_users_and_no_password_let_nobody_else_in_and_a_password_changes_without_a_gap(
     host: Any,
 ) -> None:
-    assert changed(apply(host, redis_acl_users={})) == 2  # a password, and no users of their own
+    assert (
+        plays.changes(apply(host, redis_acl_users={})) == 2
+    )  # a password, and no users of their own
     assert cli(host, "ping") == "PONG"
     assert not host.file("/etc/redis/flaskops.acl").exists
     new = {"shop": {"password": "new", "previous_password": OF_SHOP, "commands": "+flushdb"}}
@@ -227,7 +221,7 @@ def test_app_hosts_elsewhere_are_listened_to(host: Any, tmp_path: Path) -> None:
         listening = host.check_output("ss -H -ltnp | awk '/redis-server/ {print $4}'").split()
         assert sorted(listening) == [f"{address}:6379", "127.0.0.1:6379", "[::1]:6379"]
         assert "network-online.target" in host.check_output("systemctl show -P After redis-server")
-        assert changed(site(redis_acl_users={"shop": OF_SHOP}).stdout) == 0
+        assert plays.changes(site(redis_acl_users={"shop": OF_SHOP}).stdout) == 0
     finally:
         apply(host)
 
@@ -276,9 +270,9 @@ def test_a_restart_that_was_lost_is_made_up_for(host: Any) -> None:
     """As after a run that was killed between the file and the handler."""
     before = pid(host)
     host.check_output("touch /etc/redis/flaskops.conf")
-    assert changed(apply(host)) == 2
+    assert plays.changes(apply(host)) == 2
     assert pid(host) != before
-    assert changed(apply(host)) == 0
+    assert plays.changes(apply(host)) == 0
 
 
 def test_a_dry_run_shows_no_secret_and_changes_nothing(host: Any) -> None:
@@ -363,7 +357,7 @@ def test_valkey_takes_the_place_of_redis_and_gives_it_back(
         assert done.returncode != 0
         told = " ".join((done.stdout + done.stderr).split())
         assert "redis_implementation: found valkey, which Debian has from 13 on" in told
-        assert (pid(host), changed(done.stdout)) == (before, 0)
+        assert (pid(host), plays.changes(done.stdout)) == (before, 0)
         return
     apply(host, **valkey)
     ask = functools.partial(cli, host, program="valkey-cli")
@@ -376,7 +370,7 @@ def test_valkey_takes_the_place_of_redis_and_gives_it_back(
     assert ask("ping") == "PONG"
     assert not host.package("redis-server").is_installed
     assert [name for name in FILES if host.file(name).is_file] == []
-    assert changed(apply(host, **valkey)) == 0
+    assert plays.changes(apply(host, **valkey)) == 0
     # As after a run that was killed between the new files and the end of the old server.
     host.check_output(
         "systemctl stop valkey-server && apt-get purge -qq -y redis-server"
@@ -389,11 +383,11 @@ def test_valkey_takes_the_place_of_redis_and_gives_it_back(
     assert "valkey_version:8" in ask("info", "server")
     assert not host.package("redis-server").is_installed
     assert not host.file(FILES[-1]).exists
-    assert changed(apply(host, **valkey)) == 0
+    assert plays.changes(apply(host, **valkey)) == 0
     apply(host)
     assert "redis_version:8" in cli(host, "info", "server")
     assert not host.package("valkey-server").is_installed
-    assert changed(apply(host)) == 0
+    assert plays.changes(apply(host)) == 0
 
 
 def test_it_can_be_removed_and_brought_back(host: Any) -> None:
@@ -401,6 +395,6 @@ def test_it_can_be_removed_and_brought_back(host: Any) -> None:
     assert not host.package("redis-server").is_installed
     assert [name for name in FILES if host.file(name).is_file] == []
     assert host.check_output("ss -H -ltn 'sport = :6379'") == ""
-    assert changed(apply(host, redis_state="absent")) == 0
+    assert plays.changes(apply(host, redis_state="absent")) == 0
     apply(host)
     assert cli(host, "ping") == "PONG"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,21 @@ def run(
         timeout=timeout,
         check=False,
     )
+
+
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a playbook said, which must have succeeded."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a playbook said, which must have failed, on one line, as wide as it likes."""
+    assert done.returncode != 0, done.stdout
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def changes(said: str) -> int:
+    """Return the number of changes in the recap of a playbook that ran on one host."""
+    (number,) = re.findall(r"changed=(\d+)", said)
+    return int(number)
