@@ -70,9 +70,15 @@ def port(hosts: Hosts, web: str, number: int = 443) -> int:
     return ports[str(number)]
 
 
-def shown(hosts: Hosts, web: str, name: str = NAMES[0]) -> x509.Certificate:
-    """The certificate that a visitor is shown."""
+def shown(
+    hosts: Hosts,
+    web: str,
+    name: str = NAMES[0],
+    latest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
+) -> x509.Certificate:
+    """The certificate that a visitor is shown whose browser knows no later version of TLS."""
     context = ssl.create_default_context()
+    context.maximum_version = latest
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     address = ("127.0.0.1", port(hosts, web))
@@ -280,15 +286,23 @@ def test_mozilla_has_nothing_to_say(hosts: Hosts, web: str, tmp_path: Path) -> N
     assert "OK - Compliant" in told, told[-3000:]
 
 
-@each_web
-def test_mozilla_has_nothing_to_say_of_modern(hosts: Hosts, web: str, tmp_path: Path) -> None:
-    assert "OK - Compliant" not in mozilla(hosts, web, "modern", tmp_path)
+def test_modern_profile_is_mozillas_and_refuses_tls_1_2(hosts: Hosts, tmp_path: Path) -> None:
+    """For both sites, because nginx takes the versions from the first one of an address."""
+
+    def apply(**variables: Any) -> None:
+        succeeds(playbook="converge.yml", limit="web1", nginx_http3=True, **variables)
+        succeeds(limit="web1", **variables)
+
     try:
-        succeeds(limit=web, nginx_tls_profile="modern")
-        told = mozilla(hosts, web, "modern", tmp_path)
+        apply(nginx_tls_profile="modern")
+        with pytest.raises(ssl.SSLError):
+            shown(hosts, "web1", latest=ssl.TLSVersion.TLSv1_2)
+        told = mozilla(hosts, "web1", "modern", tmp_path).partition("FAILED - Not compliant.")[2]
     finally:
-        succeeds(limit=web)
-    assert "OK - Compliant" in told, told[-3000:]
+        apply()
+    # The ACME server of the tests signs with RSA.
+    assert re.findall(r"\* (\w+): ", told) == ["certificate_signatures"], told
+    shown(hosts, "web1", latest=ssl.TLSVersion.TLSv1_2)
 
 
 @each_web
