@@ -231,6 +231,21 @@ def test_without_redis_pages_answer_soon_and_it_is_used_again_when_it_is_back(
     assert (now["cache"]["ok"], now["cached"]["hit"]) == (True, True)
 
 
+def test_valkey_takes_the_place_of_redis(host: Any, play: Any, site: Site) -> None:
+    """And lets the app in as its own user."""
+    play.succeeds(redis_implementation="valkey")
+    try:
+        assert host.service("valkey-server").is_running
+        assert not host.package("redis-server").is_installed
+        site.about()
+        now = site.about()
+        assert (now["cache"]["ok"], now["cached"]["hit"]) == (True, True)
+        assert "changed=0" in play.succeeds(redis_implementation="valkey")
+    finally:
+        play.succeeds()
+    assert site.about()["cache"]["ok"] is True
+
+
 def test_memcached_takes_the_place_of_redis(
     host: Any, play: Any, outside: Outside, site: Site
 ) -> None:
