@@ -269,7 +269,6 @@ import os
 import pwd
 import secrets
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -507,11 +506,11 @@ class Switch:
         self.systemd.call("start", f"{name}.service")
 
     def _go_live(self, target: int, live: int) -> dict[str, Any]:
-        leaves = [live] if live and live != target else []
-        self._commit(target, leaves)
+        self._commit(target)
         if self._lease_file.exists():
             self._end_lease()
-        self._retire(leaves)
+        if live and live != target:
+            self._retire([live])
         return self._result(target, live)
 
     # between start and finish --------------------------------------------------------------------
@@ -696,11 +695,8 @@ class Switch:
             problem = f"answered for release {release}, wanted {record['release']}"
         return problem
 
-    def _commit(self, number: int, leaves: Sequence[int] = ()) -> None:
-        """From here on, this generation is the one that comes back after a reboot.
-
-        Those that leave begin to finish their requests while systemd looks at its units.
-        """
+    def _commit(self, number: int) -> None:
+        """From here on, this generation is the one that comes back after a reboot."""
         self.generations.prove(number)
         self._enable(number)
         live = self.generations.live()
@@ -713,8 +709,6 @@ class Switch:
             if other != number:
                 self._disable(other)
         self._prune(number)
-        for other in leaves:
-            self.systemd.call("stop", "--no-block", self._service(other))
         self._must("daemon-reload")
         self._must("start", f"{self.wanted.name}.socket", f"{self.wanted.name}.service")
         timers = self._timers(number)
