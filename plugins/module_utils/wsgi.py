@@ -85,6 +85,8 @@ REASONS = (
 SHARED_FD = "FLASKOPS_SHARED_FD"
 NOTIFY_SOCKET = "FLASKOPS_NOTIFY_SOCKET"
 PROCESSES = "FLASKOPS_PROCESSES"
+#: In uWSGI's options: that requests are logged when they are to be, and not by themselves.
+WE_LOG = "flaskops-log=wrapper"
 #: Seconds between two looks at whether the other workers have passed.
 LOOK_AGAIN = 0.02
 #: Bytes of a failing health answer that go into the error.
@@ -297,15 +299,20 @@ def logged_path(environ: dict[str, Any]) -> str:
 
 
 def health_checks(config: dict[str, Any]) -> Callable[[dict[str, Any]], bool]:
-    """Tells requests that only ask whether the app is well: the switch's, and for health paths.
+    """Tells requests that only ask whether the app is well: the switch's, and for the health path.
 
-    But for ``/``, which visitors ask for, too.
+    Unless that is ``/``. Visitors ask for it, as they do for the paths of further checks.
     """
     token = config["token"]
-    paths = {check["path"].partition("?")[0] for check in checks(config["health"])} - {"/"}
-    return lambda environ: (
-        environ.get(TOKEN_HEADER) == token or environ.get("PATH_INFO", "") in paths
-    )
+    path = config["health"]["path"].partition("?")[0]
+
+    def only_a_check(environ: dict[str, Any]) -> bool:
+        if environ.get(TOKEN_HEADER) == token:
+            return True
+        looks = environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        return looks and environ.get("PATH_INFO") == path != "/"
+
+    return only_a_check
 
 
 def worth_logging(record: logging.LogRecord) -> bool:
@@ -739,6 +746,7 @@ def for_uwsgi() -> Wsgi:
     try:
         config = settings()
         built, only_a_check = build_application(config), health_checks(config)
+        logs = WE_LOG in _given(uwsgi.opt, "set-placeholder")
         gate(built)
     except Exception as error:
         report(error)
@@ -750,7 +758,7 @@ def for_uwsgi() -> Wsgi:
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         uwsgi.set_logvar("path", logged_path(environ))
-        if not only_a_check(environ):  # what fails is logged in any case
+        if logs and not only_a_check(environ):  # what fails is logged in any case
             uwsgi.log_this_request()
         return built(environ, start_response)
 
@@ -760,10 +768,16 @@ def for_uwsgi() -> Wsgi:
 def _first_workers(processes: int, options: dict[Any, Any]) -> int:
     """How many workers uWSGI starts with: fewer than there may be when it is told to be cheap."""
     for name in ("cheaper-initial", "cheaper"):
-        found = options.get(name, options.get(name.encode()))
-        if found is not None:
+        for found in _given(options, name):
             return min(int(found), processes)
     return processes
+
+
+def _given(options: dict[Any, Any], name: str) -> list[str]:
+    """What uWSGI was given for an option, which it tells as text or bytes, or several as a list."""
+    found = options.get(name, options.get(name.encode(), []))
+    listed = found if isinstance(found, list) else [found]
+    return [one.decode() if isinstance(one, bytes) else str(one) for one in listed]
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def children(parent: str) -> set[str]:
 
 def reload(timeout: int) -> bool:
     """Have nginx read its files; whether the workers before have ended in time."""
-    if run("systemctl", "show", "-P", "ActiveState", NGINX) != "active":
+    if run("systemctl", "show", "-P", "ActiveState", NGINX) not in ("active", "reloading"):
         return True
     master = run("systemctl", "show", "-P", "MainPID", NGINX)
     before = children(master)

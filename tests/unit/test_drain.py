@@ -110,3 +110,19 @@ def test_what_a_run_that_was_cut_off_has_written_is_read(
     monkeypatch.setattr(drain, "reload", reload)
     done = go(folder, "192.0.2.11")
     assert (done["changed"], done["quiet"], read) == (True, False, [1])
+
+
+@pytest.mark.parametrize(("state", "reloads"), [("active", 1), ("reloading", 1), ("inactive", 0)])
+def test_a_running_nginx_is_reloaded_also_while_it_reloads(
+    monkeypatch: pytest.MonkeyPatch, state: str, reloads: int
+) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def run(*command: str) -> str:
+        commands.append(command)
+        return state if "ActiveState" in command else "1"
+
+    monkeypatch.setattr(drain, "run", run)
+    monkeypatch.setattr(drain, "children", lambda _: set())
+    assert drain.reload(1)
+    assert commands.count(("systemctl", "reload", "nginx.service")) == reloads

@@ -841,3 +841,51 @@ def test_what_uwsgi_says_of_itself_is_not_in_the_way_of_the_reason() -> None:
     reason = "The app cannot be loaded: ImportError"
     assert generations.excerpt([*log, reason, "OOPS !"]) == ["  File a.py", reason]
     assert generations.excerpt(log) == log
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_run_that_is_killed_at_any_call_of_systemd_is_healed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, several: bool
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def deploy(host: Host, release: str) -> None:
+        changes = with_parts(NIGHTLY)
+        if not several:
+            host.run(release, **changes)
+        elif host.run(release, phase="start", **changes)["pending"]:
+            host.run(release, phase="finish", **changes)
+
+    for moment in range(1, 100):
+        host = Host(tmp_path / str(moment), monkeypatch)
+        deploy(host, "r1")
+        left = moment
+        call = host.systemd.call
+
+        def counted(verb: str, *units: str, call: Any = call) -> str:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            return str(call(verb, *units))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(host.systemd, "call", counted)
+            try:
+                deploy(host, "r2")
+            except Killed:
+                pass
+            else:
+                assert moment > 10, "it was killed at each of them"
+                return
+        assert host.generations.live() in host.running()
+        deploy(host, "r2")
+        live = host.generations.live()
+        assert host.generations.record(live)["release"] == "r2"
+        assert host.running() == [live]
+        # No part of another generation runs on, and nothing is left that would stop this one.
+        up = {unit.partition("@")[2].partition(".")[0] for unit in host.systemd.states}
+        assert up <= {"", str(live)}, moment
+        assert not (host.home.parent / "flaskops-shop.lease").exists()
+    raise AssertionError("it ends")

@@ -287,7 +287,8 @@ def test_gunicorn_finds_the_path_for_its_log() -> None:
         ("/healthz", {}, 200, False),
         ("/healthz", {"QUERY_STRING": "probe"}, 302, False),
         ("/healthz", {}, 503, True),
-        ("/deep", {}, 200, False),
+        ("/healthz", {"REQUEST_METHOD": "POST"}, 200, True),
+        ("/deep", {}, 200, True),
         ("/", {}, 200, True),
         ("/", {"HTTP_X_FLASKOPS_TOKEN": "t"}, 200, False),
         ("/", {"HTTP_X_FLASKOPS_TOKEN": "forged"}, 200, True),
@@ -323,7 +324,7 @@ def test_gunicorn_logs_health_checks_when_they_fail(
 class FakeUwsgi(types.ModuleType):
     """The module that uWSGI gives its workers."""
 
-    def __init__(self, number: int, processes: int, opt: dict[bytes, bytes]) -> None:
+    def __init__(self, number: int, processes: int, opt: dict[bytes, Any]) -> None:
         super().__init__("uwsgi")
         self.number, self.numproc, self.opt = number, processes, opt
         self.logged: dict[str, str] = {}
@@ -347,7 +348,7 @@ def uwsgi_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **health: Any)
     record |= {"entrypoint": "", "token": "t", "release": "r", "protocol": "http"}
     monkeypatch.setattr(wsgi, "settings", lambda directory=None: record)
     monkeypatch.setattr(sys, "executable", sys.executable)
-    fake = FakeUwsgi(1, 1, {})
+    fake = FakeUwsgi(1, 1, {b"set-placeholder": [b"x=y", wsgi.WE_LOG.encode()]})
     monkeypatch.setitem(sys.modules, "uwsgi", fake)
     return fake
 
@@ -369,6 +370,9 @@ def test_a_worker_of_uwsgi_tells_systemd_and_logs_no_query(
     ask(app, "/healthz")
     ask(app, HTTP_X_FLASKOPS_TOKEN="t")
     assert fake.log_lines == 1, "what only looks whether the app is well"
+    fake.opt = {}  # who sets up the log without the role
+    ask(wsgi.for_uwsgi())
+    assert fake.log_lines == 1
 
 
 def test_a_worker_of_uwsgi_that_fails_ends_with_the_code_that_ends_all(
