@@ -177,9 +177,8 @@ def test_the_password_of_a_user_is_its_own(host: Any) -> None:
 def test_users_and_no_password_let_nobody_else_in_and_a_password_changes_without_a_gap(
     host: Any,
 ) -> None:
-    assert (
-        plays.changes(apply(host, redis_acl_users={})) == 2
-    )  # a password, and no users of their own
+    # A password, and no users of their own.
+    assert plays.changes(apply(host, redis_acl_users={})) == 2
     assert cli(host, "ping") == "PONG"
     assert not host.file("/etc/redis/flaskops.acl").exists
     new = {"shop": {"password": "new", "previous_password": OF_SHOP, "commands": "+flushdb"}}
