@@ -1,0 +1,52 @@
+"""What is wrong with a variable is told before any host is asked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = ["-e", "ansible_host=127.0.0.1", "-e", "ansible_port=1"]
+SOURCE = ROOT / "examples" / "pulse"
+
+
+def play(playbook: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook for a host that nobody can reach."""
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "a.example,"]
+    command += [playbook, *NOWHERE, "-e", f"flask_app_source={SOURCE}", *words]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("redis_maxmemory=lots", 'redis_maxmemory: found "lots"'),
+        ("wsgi_server=waitress", 'wsgi_server: found "waitress"'),
+        ("flask_app_name=Shop", 'flask_app_name: found "Shop"'),
+        ("certificate_source=acme", "certificate_domains: found []"),
+        ("nginx_port=0", "nginx_port: found 0"),
+    ],
+)
+def test_site_tells_a_problem_of_any_tier_first(given: str, problem: str) -> None:
+    done = play("site.yml", "-e", given)
+    told = " ".join(done.stdout.split())
+    assert done.returncode == 2
+    assert problem in told
+    assert "unreachable=0 failed=1" in told
+
+
+def test_preflight_asks_no_host() -> None:
+    done = play("playbooks/preflight.yml")
+    told = " ".join(done.stdout.split())
+    assert done.returncode == 0, told
+    assert "changed=0 unreachable=0 failed=0" in told
+
+
+def test_checks_follow_tags() -> None:
+    done = play("playbooks/preflight.yml", "--tags=nginx", "-e", "redis_maxmemory=lots")
+    assert done.returncode == 0, done.stdout
