@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import re
 import socket
 import ssl
@@ -446,3 +447,17 @@ def test_it_can_be_removed(hosts: Hosts) -> None:
         assert hosts[web].check_output("nginx -t 2>&1 | grep -c successful") == "1"
     assert not hosts["web2"].file(RENEWAL).exists
     assert succeeds(**away).count("changed=0") == 2
+
+
+def test_site_by_acme_stands_in_one_run(hosts: Hosts) -> None:
+    """From nothing: an app on a third host, which both web hosts ask, and a certificate."""
+    succeeds(playbook="site.yml", limit="all")
+    for web, name in zip(WEB, ("pulse.example.com", "www.pulse.example.com"), strict=True):
+        head, _, body = curl(hosts, web, f"https://{name}/about.json").rpartition("\r\n\r\n")
+        assert head.startswith("HTTP/2 200"), head
+        asked = json.loads(body)["request"]
+        assert (asked["scheme"], asked["host"]) == ("https", name)
+        assert "Pebble" in issuer(shown(hosts, web, name))
+        assert curl(hosts, web, f"http://{name}/about.json").startswith("HTTP/1.1 301")
+    assert print_of(hosts, "web1", name) == print_of(hosts, "web2", name)
+    assert plays.changes(succeeds(playbook="site.yml", limit="all")) == 0

@@ -6,12 +6,16 @@ import http.client
 import json
 import re
 import shutil
+import socket
+import ssl
 from collections.abc import Callable
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import plays
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = "../../playbooks"
@@ -24,13 +28,19 @@ pytestmark = pytest.mark.units("nginx.service", "front@*.service", "shop@*.servi
 class Visitor:
     """A visitor who keeps cookies as browsers do: the longest path first."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: ssl.SSLContext | None = None) -> None:
         self.address = address
+        self.tls = tls
+        self.scheme = "https" if tls else "http"
         self.cookies: dict[str, str] = {}
         self.set_cookie: list[str] = []
 
     def get(self, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:
         connection = http.client.HTTPConnection(self.address, timeout=20)
+        if self.tls:
+            place = (connection.host, connection.port)
+            plain = socket.create_connection(place, timeout=20)
+            connection.sock = self.tls.wrap_socket(plain, server_hostname="www.example")
         fitting = [p for p in sorted(self.cookies, key=len, reverse=True) if path.startswith(p)]
         given = {"Host": "www.example", **headers}
         if fitting:
@@ -91,7 +101,7 @@ def below_the_path(visitor: Visitor) -> None:
     assert told["script_root"] == "/shop"
     status, body, _ = visitor.get("/shop/echo?x=%2F+%25")
     assert status == 200, body
-    assert json.loads(body)["url"] == "http://www.example/shop/echo?x=/+%25"
+    assert json.loads(body)["url"] == f"{visitor.scheme}://www.example/shop/echo?x=/+%25"
     assert visitor.get("/shop/none")[0] == 404
 
 
@@ -201,6 +211,29 @@ def test_the_uwsgi_protocol_has_paths_too(host: Any, play: Any, visitor: Visitor
     assert visitor.get("/shop/static/none.css")[0] == 404
     assert visitor.about()["request"]["script_root"] == ""
     assert live(host, "front") == before
+
+
+def test_both_are_behind_the_certificate_of_the_name(
+    host: Any, play: Any, visitor: Visitor, outside: Callable[[int], str]
+) -> None:
+    for playbook in ("front.yml", "shop.yml"):
+        play.succeeds(playbook=playbook, certificate_source="self_signed")
+    own = host.check_output("cat /etc/flaskops/tls/front/live/fullchain.pem")
+    secure = Visitor(outside(443), ssl.create_default_context(cadata=own))
+    for path in ("", "/shop"):
+        told = secure.about(path, **{"X-Forwarded-Proto": "http"})
+        assert (told["request"]["scheme"], told["request"]["script_root"]) == ("https", path)
+        status, _, headers = visitor.get(f"{path}/echo?x=1")
+        assert (status, headers["location"]) == (301, f"https://www.example{path}/echo?x=1")
+    below_the_path(secure)
+    assert host.run("ls /etc/flaskops/tls").stdout.split() == ["front"]
+    again = play.succeeds(playbook="shop.yml", certificate_source="self_signed")
+    assert plays.changes(again) == 0
+
+    for playbook in ("front.yml", "shop.yml"):
+        play.succeeds(playbook=playbook)
+    below_the_path(visitor)
+    assert visitor.about()["request"]["scheme"] == "http"
 
 
 @pytest.mark.parametrize("role", ["flask_app", "nginx"])
