@@ -54,7 +54,7 @@ def hosts() -> Hosts:
 def run(
     *options: str, playbook: str = "web.yml", limit: str = "web", **variables: Any
 ) -> subprocess.CompletedProcess[str]:
-    return plays.run(HERE, limit, *options, timeout=180, playbook=playbook, **variables)
+    return plays.run(HERE, limit, *options, timeout=300, playbook=playbook, **variables)
 
 
 def succeeds(*options: str, **variables: Any) -> str:
@@ -97,7 +97,7 @@ def print_of(hosts: Hosts, web: str, name: str = NAMES[0]) -> str:
 
 
 def eventually(truth: Callable[[], bool], seconds: float = 20) -> bool:
-    """A reload is done when the workers are there, which is a moment after it was asked for."""
+    """Whether something becomes true: nobody is told when certbot has ended."""
     end = time.monotonic() + seconds
     while not truth():
         if time.monotonic() > end:
@@ -460,4 +460,4 @@ def test_site_by_acme_stands_in_one_run(hosts: Hosts) -> None:
         assert "Pebble" in issuer(shown(hosts, web, name))
         assert curl(hosts, web, f"http://{name}/about.json").startswith("HTTP/1.1 301")
     assert print_of(hosts, "web1", name) == print_of(hosts, "web2", name)
-    assert plays.changes(succeeds(playbook="site.yml", limit="all")) == 0
+    assert succeeds(playbook="site.yml", limit="all").count("changed=0") == 3
