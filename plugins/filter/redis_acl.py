@@ -43,7 +43,7 @@ def redis_acl(users: Any, password: str = "") -> str:
         raise AnsibleFilterError("\n".join(problems))
     default = ["on", _hash(password), "~*", "&*", "+@all"] if password else ["off"]
     lines = [["default", *default]]
-    lines += [[name, *_rules(name, _settings(user) or {})] for name, user in users.items()]
+    lines += [[name, *_rules(name, user_settings(user) or {})] for name, user in users.items()]
     return "".join(f"user {' '.join(words)}\n" for words in lines)
 
 
@@ -70,7 +70,7 @@ def _problems(name: Any, user: Any) -> Iterator[str]:
             "and not default, whose password is redis_password"
         )
         return
-    found = _settings(user)
+    found = user_settings(user)
     if found is None:
         yield f"redis_acl_users: {name} is {_kind(user)}; allowed is a password, or a dict with one"
         return
@@ -97,7 +97,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) or hasattr(value, "vault")
 
 
-def _settings(user: Any) -> Mapping[str, Any] | None:
+def user_settings(user: Any) -> Mapping[str, Any] | None:
+    """Return a user's settings, where a password alone is one; None for what is neither."""
     if _is_text(user):
         return {"password": user}
     return user if isinstance(user, Mapping) else None
