@@ -344,8 +344,8 @@ def test_no_static_files_means_no_alias(render: Render) -> None:
         ({"nginx_gzip": False}, "gzip", ["off"]),
         ({"nginx_upstream_keepalive": 0}, "keepalive", []),
         ({"nginx_upstream_keepalive": 4}, "keepalive", ["4"]),
-        ({"nginx_upstream_keepalive": 0}, "keepalive_requests", []),
-        ({"nginx_upstream_keepalive": 4}, "keepalive_requests", ["50"]),
+        ({"nginx_upstream_keepalive": 0}, "keepalive_time", []),
+        ({"nginx_upstream_keepalive": 4}, "keepalive_time", ["1s"]),
         (
             {"nginx_upstream_servers": ["192.0.2.11:8000 weight=2", "192.0.2.12:8000"]},
             "server",
