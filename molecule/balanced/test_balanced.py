@@ -407,6 +407,11 @@ def test_a_deploy_over_all_hosts_loses_nothing(
         ask(hosts["cache1"], addresses[web], "/static/pulse.css")[1] for web in ("web1", "web2")
     }
     assert all("/* deployed */" in style for style in styles)
+    tags = {
+        headers_of(hosts["cache1"], addresses[web], "/static/pulse.css", "identity")["etag"]
+        for web in ("web1", "web2") * 6
+    }
+    assert len(tags) == 1, "whichever app host is asked, a browser's copy is good"
 
 
 def test_a_web_host_that_joins_may_ask_without_a_new_generation(

@@ -685,6 +685,19 @@ def test_texts_are_compressed_once_and_only_where_it_pays(tmp_path: Path) -> Non
     assert not (tmp_path / "noise.js.gz").exists()
 
 
+def test_files_of_the_same_content_have_the_same_time(tmp_path: Path) -> None:
+    for folder, text in (("a", "one"), ("b", "one"), ("c", "two")):
+        (tmp_path / folder / "deep").mkdir(parents=True)
+        (tmp_path / folder / "deep" / "x.css").write_text(text)
+        release.date_by_content(tmp_path / folder)
+    (tmp_path / "d").symlink_to("nowhere")
+    release.date_by_content(tmp_path)
+    first, same, other = ((tmp_path / name / "deep/x.css").stat().st_mtime for name in "abc")
+    assert first == same != other
+    assert min(first, other) >= release.FIRST_DATE
+    assert max(first, other) < release.FIRST_DATE + release.DATES < time.time()
+
+
 def test_brotli_compresses_what_gzip_did(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
