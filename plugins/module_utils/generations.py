@@ -227,13 +227,17 @@ def readable(generation: Path) -> bool:
 
 
 def ask(
-    path: Path, target: str, headers: dict[str, str], seconds: float, protocol: str = "http"
+    place: Path | str, target: str, headers: dict[str, str], seconds: float, protocol: str = "http"
 ) -> tuple[int, bytes, dict[str, str]]:
-    """GET ``target`` over a unix socket: status, body and headers; OSError or HTTPException.
+    """GET ``target`` of a place: status, body and headers; OSError or HTTPException.
 
-    The answer is HTTP with either protocol; only the request differs.
+    The place is the path of a unix socket, or ``address:port``. The answer is HTTP with either protocol; only the request differs.
     """
-    connection = UnixConnection(str(path), seconds)
+    connection = (
+        UnixConnection(str(place), seconds)
+        if str(place).startswith("/")
+        else http.client.HTTPConnection(str(place), timeout=seconds)
+    )
     try:
         if protocol == "uwsgi":
             connection.connect()

@@ -345,6 +345,7 @@ class App:
         elif active == "active":
             if not problem and not self.systemd.active(f"{name}.socket"):
                 problem = f"{name}.socket is not open: systemctl restart {name}"
+            problem = problem or self.unreached()
             state = "broken" if problem else "serving"
         elif active == "inactive":
             state, problem = "stopped", f"systemctl start {name}"
@@ -369,41 +370,54 @@ class App:
 
     def ask_for(self, health: dict[str, Any]) -> tuple[str, str]:
         """The same for one health check."""
-        record = self.generations.record(self.live)
-        headers = wsgi.health_headers(health, record["proxy_hops"])
-        headers["X-Flaskops-Token"] = record["token"]
-        path, protocol = health["path"], record.get("protocol", "http")
-        seconds = min(health["timeout"], self.timeout)
-        log = f"journalctl -u {self.unit}"
+        path, log = health["path"], f"journalctl -u {self.unit}"
         try:
             try:
-                probe = probe_path(self.name, self.live)
-                status, body, answer = ask(probe, path, headers, seconds, protocol)
+                status, body, answer = self.get(probe_path(self.name, self.live), health)
             except (FileNotFoundError, ConnectionRefusedError):
                 # systemd closes it when a start fails and may not open it for the next one. The
                 # token still tells this generation from any other.
-                status, body, answer = ask(self.public(), path, headers, seconds, protocol)
+                status, body, answer = self.get(self.public(), health)
         except (OSError, http.client.HTTPException) as error:
             return "", f"no answer to GET {path} ({error or type(error).__name__}): {log}"
         release = answer.get(wsgi.RELEASE_HEADER, "")
+        wanted = self.generations.record(self.live)["release"]
         problem = wsgi.unhealthy(status, body, health)
         if problem:
             said = problem.partition(": ")[0]  # without the page, which can be anything
             problem = f"GET {path} {said}: {log}"
-        elif release != record["release"]:
+        elif release != wanted:
             problem = (
-                f"release {release or '(none)'} answers, {record['release']} is live: "
+                f"release {release or '(none)'} answers, {wanted} is live: "
                 f"systemctl restart {self.name}"
             )
         return release, problem
 
-    def public(self) -> Path:
-        """The public socket; FileNotFoundError where it is none of the file system."""
+    def unreached(self) -> str:
+        """What is wrong with the public socket: it can be open and nobody be behind it."""
+        place = ""
+        try:
+            place = self.public()
+            self.get(place, self.generations.record(self.live)["health"])
+        except (OSError, http.client.HTTPException) as error:
+            said = error or type(error).__name__
+            return f"no answer at {place or 'its address'} ({said}): systemctl restart {self.name}"
+        return ""
+
+    def get(self, place: Path | str, health: dict[str, Any]) -> tuple[int, bytes, dict[str, str]]:
+        """Ask for a health check's path as the switch does; OSError or HTTPException."""
+        record = self.generations.record(self.live)
+        headers = wsgi.health_headers(health, record["proxy_hops"])
+        headers["X-Flaskops-Token"] = record["token"]
+        seconds = min(health["timeout"], self.timeout)
+        return ask(place, health["path"], headers, seconds, record.get("protocol", "http"))
+
+    def public(self) -> str:
+        """Where the public socket listens, a path or ``address:port``; FileNotFoundError."""
         listen = self.systemd.properties(f"{self.name}.socket", "Listen").get("Listen", "")
-        path = listen.removesuffix(" (Stream)")
-        if not path.startswith("/"):
-            raise FileNotFoundError(f"{probe_path(self.name, self.live)} is not there")
-        return Path(path)
+        if not listen:
+            raise FileNotFoundError(f"there is no {self.name}.socket")
+        return listen.removesuffix(" (Stream)")
 
     def parts(self) -> Iterator[str]:
         """Which background processes and timed commands of the live generation have failed."""

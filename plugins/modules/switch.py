@@ -267,6 +267,7 @@ import inspect
 import json
 import os
 import pwd
+import re
 import secrets
 import time
 from contextlib import nullcontext
@@ -456,10 +457,12 @@ class Switch:
         target = live if same else known or self._create()
         if known:
             generations.doubt(known)
-        moved_from = before if moved and live != target else {}
+        moved_from = before if moved else {}
         if phase == "start":
             self._take_lease(target, moved_from)
         try:
+            if moved or not self.was_open:
+                self._open(target)
             self._start(target)
         except SwitchError:
             self._withdraw(target, live, forget=not known)
@@ -617,6 +620,23 @@ class Switch:
         texts = {**wanted.files, "env": wanted.environment, WRAPPER: inspect.getsource(wsgi)}
         group = pwd.getpwnam(wanted.user).pw_gid
         return self.generations.create(wanted.release, group, record, texts)
+
+    def _open(self, number: int) -> None:
+        """Open the public socket, before anything starts that is to be handed it.
+
+        A process that is there already has not got it: the generation starts anew.
+        """
+        unit = f"{self.wanted.name}.socket"
+        since = time.time()
+        self.systemd.call("reset-failed", unit)
+        if self.systemd.call("start", unit):
+            listen = re.search(r"^ListenStream=(.*)$", self.wanted.units["socket"], re.MULTILINE)
+            raise SwitchError(
+                f"{unit} cannot listen on {listen[1] if listen else 'its address'}",
+                self.systemd.log(unit, since),
+            )
+        if self.systemd.active(self._service(number)):
+            self._must("stop", self._service(number))
 
     def _start(self, number: int) -> None:
         service = self._service(number)
@@ -821,6 +841,8 @@ def aftermath(generations: Generations, systemd: Systemd, name: str) -> str:
         return "There was no earlier generation: the app is not running."
     which = f"Generation {live} (release {generations.record(live)['release']})"
     if systemd.active(f"{name}@{live}.service"):
+        if not systemd.active(f"{name}.socket"):
+            return f"{which} runs, but {name}.socket is not open: nobody reaches it."
         return f"{which} was not touched and serves on."
     return f"{which} was live before, but is not running: see journalctl -u {name}@{live}."
 

@@ -55,7 +55,7 @@ class Host:
         (self.home / "generations").mkdir(parents=True)
         self.units.mkdir()
         self.systemd = FakeSystemd(self.units)
-        self.open = ["probe-2.sock"]
+        self.open = ["probe-2.sock", "http.sock"]
         self.answer: Any = (200, b"ok", {wsgi.RELEASE_HEADER: "r2-b"})
 
     def generation(self, number: int, release: str, *, served: bool = True) -> None:
@@ -98,9 +98,9 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
 
-    def ask(path: Path, target: str, headers: dict[str, str], *_: Any) -> Any:
+    def ask(place: Path | str, target: str, headers: dict[str, str], *_: Any) -> Any:
         assert target == "/healthz"
-        if path.name not in made.open:
+        if Path(place).name not in made.open:
             raise FileNotFoundError(2, "No such file or directory")
         assert headers["X-Flaskops-Token"] == TOKEN
         if isinstance(made.answer, Exception):
@@ -179,9 +179,17 @@ def test_public_socket_is_asked_where_the_generations_own_is_gone(host: Host) ->
     host.open = ["http.sock"]
     assert (host.look()["state"], host.look()["answered_release"]) == ("serving", "r2-b")
     host.systemd.shown["shop.socket"]["Listen"] = "127.0.0.1:8000 (Stream)"
+    assert host.look()["state"] == "broken"
+    host.open = ["127.0.0.1:8000"]
+    assert host.look()["state"] == "serving"
+
+
+def test_public_socket_with_nobody_behind_it_is_no_serving(host: Host) -> None:
+    host.open = ["probe-2.sock"]
     found = host.look()
     assert found["state"] == "broken"
-    assert "/run/shop/probe-2.sock is not there" in found["problems"][0]
+    assert "no answer at /run/shop/http.sock" in found["problems"][0]
+    assert "systemctl restart shop" in found["problems"][0]
 
 
 def test_closed_socket_is_no_serving(host: Host) -> None:

@@ -41,6 +41,7 @@ class FakeSystemd(generations.Systemd):
         self.calls: list[str] = []
         self.servers: dict[str, socketserver.BaseServer] = {}
         self.fails_to_start: set[int] = set()
+        self.taken: set[str] = set()  # where another program listens
         self.answer = 200
         self.release_told: str | None = None
         self.restarts = "0"
@@ -49,6 +50,10 @@ class FakeSystemd(generations.Systemd):
         self.calls.append(" ".join([verb, *units]))
         for unit in units:
             if verb == "start":
+                path = self.units / unit
+                if path.is_file() and path.read_text() in self.taken:
+                    self.states[unit] = "failed"
+                    return "Job failed. See the journal."
                 number = unit.partition("@")[2].removesuffix(".service")
                 if number.isdigit() and int(number) in self.fails_to_start:
                     self.states[unit] = "activating"  # Restart=always tries for ever
@@ -414,6 +419,50 @@ def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
     assert host.systemd.calls[0] == "stop shop.service shop.socket"
     assert (host.units / "shop.socket").read_text() == units["socket"]
     assert not host.run(units=units)["changed"]
+
+
+def test_an_address_that_is_taken_is_named_before_anything_is_live(host: Host) -> None:
+    socket_unit = "[Socket]\nListenStream=192.0.2.1:8000\n"
+    units = {"socket": socket_unit, "service": "[Service]\n", "generation": "[Unit]\n"}
+    host.systemd.taken = {socket_unit}
+    with pytest.raises(switch.SwitchError, match=r"shop.socket cannot listen on 192.0.2.1:8000"):
+        host.run(units=units)
+    assert host.running() == []
+    assert not (host.home / "live").exists()
+    assert not (host.units / "shop.socket").exists()
+    host.systemd.taken = set()
+    assert host.run(units=units)["generation"] == 1
+    assert host.systemd.states["shop.socket"] == "active"
+
+
+def test_a_socket_that_cannot_move_stays_where_it_was(host: Host) -> None:
+    """The generation is the same: only where it listens has changed."""
+    host.run()
+    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
+    host.systemd.taken = {units["socket"]}
+    with pytest.raises(switch.SwitchError, match="shop.socket cannot listen"):
+        host.run(units=units)
+    assert (host.units / "shop.socket").read_text() == "[Socket]\n"
+    assert host.systemd.states["shop.service"] == "active"
+
+
+def test_a_generation_that_missed_the_socket_starts_anew(host: Host) -> None:
+    """It runs, and nobody reaches it, until it is handed the socket."""
+    host.run()
+    host.systemd.call("stop", "shop.socket")
+    host.systemd.calls.clear()
+    host.run()
+    calls = host.systemd.calls
+    opened = calls.index("start shop.socket")
+    stopped = calls.index("stop shop@1.service")
+    assert opened < stopped < calls.index("start shop@1.service")
+
+
+def test_what_nobody_reaches_is_not_said_to_serve(host: Host) -> None:
+    host.run()
+    host.systemd.call("stop", "shop.socket")
+    told = switch.aftermath(host.generations, host.systemd, "shop")
+    assert told.endswith("runs, but shop.socket is not open: nobody reaches it.")
 
 
 def test_a_failure_while_the_socket_moves_brings_the_live_one_back(host: Host) -> None:
