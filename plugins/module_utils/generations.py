@@ -231,7 +231,8 @@ def ask(
 ) -> tuple[int, bytes, dict[str, str]]:
     """GET ``target`` of a place: status, body and headers; OSError or HTTPException.
 
-    The place is the path of a unix socket, or ``address:port``. The answer is HTTP with either protocol; only the request differs.
+    The place is the path of a unix socket, or ``address:port``. The answer is HTTP with either
+    protocol; only the request differs.
     """
     connection = (
         UnixConnection(str(place), seconds)
