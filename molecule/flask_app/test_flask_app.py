@@ -331,6 +331,25 @@ def test_an_app_cannot_get_at_root_while_uv_is_installed(
     assert host.file("/opt/uv/0.13.9/bin/uv").user == "root"
 
 
+def test_a_login_with_a_strict_umask_builds_what_others_read(
+    host: Any, play: Any, tmp_path: Path
+) -> None:
+    app = Path(source(tmp_path / "strict", requirements__txt=""))
+    (app / "static").mkdir()
+    (app / "static/own.css").write_text("own")
+    # Bash reads it for commands over ssh too, and sudo keeps what it says.
+    login = "/home/admin/.bashrc"
+    host.check_output(f"mv {login} {login}.before && echo 'umask 077' > {login}")
+    try:
+        play.succeeds(flask_app_source=str(app))
+    finally:
+        host.check_output(f"mv {login}.before {login}")
+    place = f"{HOME}/releases/{selected(host)['id']}"
+    assert host.check_output(f"runuser -u nobody -- cat {place}/public/static/own.css") == "own"
+    told = f"cd {place}/code && {place}/venv/bin/python -c 'import flask; print(flask.__name__)'"
+    assert host.check_output(f"runuser -u shop -- sh -c {shlex.quote(told)}") == "flask"
+
+
 def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
     for number in range(3):
         app = source(tmp_path / "app", app__py=f"{APP}# {number}\n", requirements__txt="")

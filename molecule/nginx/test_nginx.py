@@ -464,3 +464,27 @@ def test_nonsense_is_refused_and_the_old_site_stays(
     assert message in re.sub(r"\n +", "\n", result.stdout + result.stderr)
     assert host.check_output(state) == before
     assert ask("/").status == 200
+
+
+def test_logs_are_rotated_twice_a_day_whatever_the_hosts_own_way(host: Any) -> None:
+    host.check_output("printf 'dateext\\ninclude /etc/logrotate.d/nginx\\n' > /root/rotate.conf")
+    for _ in range(2):
+        host.check_output("echo {} >> /var/log/nginx/access.log")
+        host.check_output("logrotate --force --state /root/rotate.state /root/rotate.conf")
+    assert host.file("/var/log/nginx/access.log.2.gz").exists
+    assert host.file("/var/log/nginx/access.log").size == 0
+
+
+def test_nginx_comes_back_when_it_dies(host: Any, ask: Ask) -> None:
+    before = host.check_output("cat /run/nginx.pid")
+    host.check_output(f"kill -9 {before}")
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            assert ask("/").status == 200
+            break
+        except (OSError, http.client.HTTPException):
+            assert time.monotonic() < deadline, "it is still away"
+            time.sleep(0.2)
+    assert host.check_output("cat /run/nginx.pid") != before
+    assert host.service("nginx").is_running

@@ -236,6 +236,20 @@ def test_both_are_behind_the_certificate_of_the_name(
     assert visitor.about()["request"]["scheme"] == "http"
 
 
+def test_the_proxy_that_the_site_trusts_counts_for_both(play: Any, visitor: Visitor) -> None:
+    everybody = ["0.0.0.0/1", "128.0.0.0/1"]
+    play.succeeds("--tags=nginx", playbook="front.yml", nginx_trusted_proxies=everybody)
+    said = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
+    for path in ("", "/shop"):
+        told = visitor.about(path, **said)["request"]
+        assert (told["scheme"], told["remote_addr"]) == ("https", "198.51.100.7")
+    play.succeeds("--tags=nginx", playbook="front.yml")
+    for path in ("", "/shop"):
+        told = visitor.about(path, **said)["request"]
+        assert told["scheme"] == "http"
+        assert told["remote_addr"] != "198.51.100.7"
+
+
 @pytest.mark.parametrize("role", ["flask_app", "nginx"])
 def test_a_path_that_cannot_be_is_named(play: Any, role: str) -> None:
     name = f"{role}_url_prefix"

@@ -16,6 +16,8 @@ description:
     certificate until the first one is issued.
   - O(phase=issue) has certbot issue what is missing, ended or for other names; nothing is asked of
     the server when it is not. O(phase=fetch) takes the certificate from the host that issues it.
+  - O(phase=retire) leaves a certificate that no site serves where it is, and nobody renews it any
+    more.
 version_added: 0.1.0
 author: The flaskops.stack authors
 options:
@@ -36,7 +38,7 @@ options:
   phase:
     description: What to do.
     type: str
-    choices: [prepare, issue, fetch]
+    choices: [prepare, issue, fetch, retire]
     default: prepare
   source:
     description: Where the certificate comes from.
@@ -263,14 +265,14 @@ class Host:
             else:
                 wanted |= {FETCH_UNIT: FETCH, FETCH_TIMER_UNIT: FETCH_TIMER}
                 enabled.append(FETCH_TIMER_UNIT)
-        self.retire()
+        self.stop_keeping()
         written = [self.file(UNITS / name, text) for name, text in wanted.items()]
         if any(written) and not self.dry:
             self.systemctl("daemon-reload")
         for unit in enabled:
             self.enable(unit)
 
-    def retire(self) -> None:
+    def stop_keeping(self) -> None:
         """Stop what keeps a certificate of another source, or what another host does now."""
         acme = self.params["source"] == "acme"
         if self.site.renewal.is_file() and not (acme and self.issues) and shutil.which("certbot"):
@@ -391,6 +393,16 @@ class Host:
         else:
             self.changed |= self.site.fetch()
 
+    def retire(self) -> None:
+        """Have nobody renew it, unless a site still serves it; what is there stays."""
+        settings = self.site.settings
+        if settings.get("source") != "acme" or self.users():
+            return
+        self.params["source"] = "files"
+        text = json.dumps(settings | {"source": "files", "issuer": True}, indent=1)
+        self.file(self.site.home / "settings.json", text, 0o600)
+        self.stop_keeping()
+
     def users(self) -> list[str]:
         """Files of the sites that serve it, but of the one that goes in this run."""
         found = []
@@ -479,7 +491,7 @@ def main() -> None:
             "leaving": {"type": "str", "default": ""},
             "phase": {
                 "type": "str",
-                "choices": ["prepare", "issue", "fetch"],
+                "choices": ["prepare", "issue", "fetch", "retire"],
                 "default": "prepare",
             },
             "source": {

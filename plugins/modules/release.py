@@ -1042,6 +1042,7 @@ def main() -> None:
         required_by={"archive": ["archive_name"]},
         supports_check_mode=True,
     )
+    os.umask(0o022)  # the login's may be stricter, and others have to read what is made
     name, lock = module.params["name"], module.params["lock"]
     try:
         releases = Releases(module.params, check_mode=module.check_mode)

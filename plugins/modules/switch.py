@@ -1031,6 +1031,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    os.umask(0o022)  # the login's may be stricter, and others have to read what is made
     name, phase, systemd = module.params["name"], module.params["phase"], Systemd()
     generations = Generations(Path(module.params["home"]))
     actions: list[str] = []

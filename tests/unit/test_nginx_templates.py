@@ -235,6 +235,9 @@ def test_only_trusted_proxies_are_believed(render: Render) -> None:
         # A visitor may be in a network of the proxies.
         (2, "203.0.113.1, 192.0.2.66, 192.0.2.7", "192.0.2.66"),
         (3, "203.0.113.1, 2001:db8::1 , 192.0.2.66, 192.0.2.7", "2001:db8::1"),
+        # Some name the port as well.
+        (2, "203.0.113.9:5555, 192.0.2.7", "203.0.113.9"),
+        (2, "[2001:db8::1]:5555, 192.0.2.7:80", "2001:db8::1"),
         (3, "203.0.113.9, 192.0.2.7", None),
         (2, "evil, 192.0.2.7", None),
         (2, "", None),
@@ -251,6 +254,25 @@ def test_of_more_proxies_so_many_addresses_are_passed_over(
     match = re.search(pattern, f"1:{said}")
     assert (match and match["flaskops_app_visitor"]) == found
     assert not re.search(pattern, f"0:{said}")
+
+
+def test_an_app_below_a_path_goes_by_what_its_site_knows(render: Render) -> None:
+    trusted = {"nginx_server_name": "Shop.example", "nginx_trusted_proxies": "192.0.2.0/24"}
+    files = render(**trusted, nginx_trusted_hops=2)
+    told = dict(line.split(" ", 1) for line in directives(site(files), "set"))
+    assert told["$flaskops_client"] == "$flaskops_app_client"
+    assert told["$flaskops_scheme"] == "$flaskops_app_scheme"
+    assert told["$flaskops_host"] == "$flaskops_app_host"
+    assert "flaskops/shop.example.d/*.conf" in directives(site(files), "include")
+    for name in ("client", "scheme", "host"):
+        assert f'map "" $flaskops_{name} ' in files["/etc/nginx/nginx.conf"]
+    below = render(nginx_site="sub", nginx_url_prefix="/sub", nginx_trusted_hops=2, **trusted)
+    text = site(below, "sub") + below["/etc/nginx/flaskops/shop.example.d/sub.conf"]
+    assert "trusted" not in text
+    headers = dict(line.split(" ", 1) for line in directives(text, "proxy_set_header"))
+    assert headers["X-Forwarded-For"] == "$flaskops_client"
+    assert headers["X-Forwarded-Proto"] == "$flaskops_scheme"
+    assert headers["X-Forwarded-Host"] == headers["Host"] == "$flaskops_host"
 
 
 def test_without_proxies_nobody_is_believed(render: Render) -> None:
@@ -498,7 +520,7 @@ def test_only_peers_may_take_the_certificate(render: Render) -> None:
 
 @pytest.mark.parametrize(
     ("variables", "count"),
-    [({}, 1), ({"nginx_tls_redirect": False}, 0), ({"nginx_hsts_max_age": 0}, 0)],
+    [({}, 1), ({"nginx_tls_redirect": False}, 0), ({"nginx_hsts_max_age": -1}, 0)],
 )
 def test_hsts_is_in_the_server_and_no_location_takes_its_place(
     render: Render, variables: dict[str, Any], count: int

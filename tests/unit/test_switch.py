@@ -425,7 +425,9 @@ def test_an_address_that_is_taken_is_named_before_anything_is_live(host: Host) -
     socket_unit = "[Socket]\nListenStream=192.0.2.1:8000\n"
     units = {"socket": socket_unit, "service": "[Service]\n", "generation": "[Unit]\n"}
     host.systemd.taken = {socket_unit}
-    with pytest.raises(switch.SwitchError, match=r"shop\.socket cannot listen on 192\.0\.2\.1:8000"):
+    with pytest.raises(
+        switch.SwitchError, match=r"shop\.socket cannot listen on 192\.0\.2\.1:8000"
+    ):
         host.run(units=units)
     assert host.running() == []
     assert not (host.home / "live").exists()

@@ -366,6 +366,35 @@ def test_certificate_that_another_site_serves_stays(
     assert home.exists() == unit.exists() == check
 
 
+@pytest.mark.parametrize(("issuer", "host"), [("", "web1"), ("web1", "web2")])
+def test_certificate_that_no_site_has_is_renewed_no_more(
+    machine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, issuer: str, host: str
+) -> None:
+    machine("prepare", source="acme", issuer=issuer, host=host)
+    forgotten: list[str] = []
+    monkeypatch.setattr(module.shutil, "which", lambda _program: "/usr/bin/it")
+    monkeypatch.setattr(
+        module.Host, "delete_lineage", lambda host: forgotten.append(host.site.name)
+    )
+    renewal = tmp_path / "letsencrypt/renewal/wild.conf"
+    renewal.parent.mkdir(parents=True)
+    renewal.touch()
+    timer = tmp_path / "units/flaskops-tls-fetch.timer"
+    assert timer.exists() == (host == "web2")
+    site = tmp_path / "sites/shop.conf"
+    site.write_text(f"ssl_certificate {tmp_path}/tls/wild/live/fullchain.pem;")
+    assert not machine("retire")["changed"]
+    site.unlink()
+    assert machine("retire", check=True)["changed"]
+    assert timer.exists() == (host == "web2")
+    assert machine("retire")["changed"]
+    assert forgotten == ["wild"]
+    assert not timer.exists()
+    assert (tmp_path / "tls/wild/live/fullchain.pem").is_file()
+    renewal.unlink()
+    assert not machine("retire")["changed"]
+
+
 def test_self_signed_certificate_for_an_address_is_made_once(machine: Any) -> None:
     assert machine("prepare", domains=["2001:DB8::1"])["changed"]
     assert not machine("prepare", domains=["2001:DB8::1"])["changed"]
