@@ -241,7 +241,8 @@ TEXT = (".css", ".html", ".ico", ".js", ".json", ".mjs", ".svg", ".txt", ".wasm"
 WORTH_COMPRESSING = 1024
 BROTLI = "/usr/bin/brotli"
 #: Times of static files lie within 17 years from September 2001: past for every clock.
-FIRST_DATE, DATES = 1_000_000_000, 2**29
+FIRST_DATE = 1_000_000_000
+DATES = 2**29
 #: Paths on one command line.
 PATHS_AT_A_TIME = 500
 #: Values at least this long are kept out of messages.

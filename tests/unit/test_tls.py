@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -372,7 +373,7 @@ def test_certificate_that_no_site_has_is_renewed_no_more(
 ) -> None:
     machine("prepare", source="acme", issuer=issuer, host=host)
     forgotten: list[str] = []
-    monkeypatch.setattr(module.shutil, "which", lambda _program: "/usr/bin/it")
+    monkeypatch.setattr(shutil, "which", lambda _program: "/usr/bin/it")
     monkeypatch.setattr(
         module.Host, "delete_lineage", lambda host: forgotten.append(host.site.name)
     )
