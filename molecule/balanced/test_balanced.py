@@ -428,6 +428,17 @@ def test_a_web_host_that_joins_may_ask_without_a_new_generation(
     assert int(running.rpartition("/")[2]) <= int(live.rpartition("/")[2]) + 1
 
 
+def test_a_web_host_that_the_app_turns_away_is_told(hosts: Hosts) -> None:
+    unit = "/etc/systemd/system/pulse.service"
+    hosts["app1"].check_output(f"sed -i 's/^AllowedPeers=.*/AllowedPeers=192.0.2.1/' {unit}")
+    done, told = run("converge.yml", "web1", nginx_client_max_body_size="11m")
+    assert done != 0
+    assert "private_address: found" in told
+    assert "the app answers 403" in told
+    succeeds("converge.yml", "app")
+    succeeds("converge.yml", "web1")
+
+
 def test_nothing_failed_on_any_host(hosts: Hosts) -> None:
     for host in hosts.values():
         assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
