@@ -37,6 +37,20 @@ def test_unknown_setting_is_named(host: Any, play: Any) -> None:
     serves(host)
 
 
+def test_an_address_that_is_taken_is_named_and_the_app_serves_on(host: Any, play: Any) -> None:
+    before = live(host)
+    taken = "127.0.0.1:8123"
+    host.check_output(
+        "systemd-run --quiet --unit=taken python3 -m http.server --bind 127.0.0.1 8123"
+    )
+    told = play.fails(gunicorn_bind=taken)
+    assert f"cannot listen on {taken}" in told
+    assert "Address already in use" in told
+    assert live(host) == before
+    serves(host)
+    host.check_output("systemctl stop taken")
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
