@@ -105,6 +105,14 @@ def test_status_is_a_table_that_people_read(play: Any) -> None:
     assert row.split()[-1] == "-"  # there is nothing to go back to yet
 
 
+def test_status_tells_of_an_nginx_that_is_away(host: Any, play: Any) -> None:
+    host.check_output("systemctl stop nginx")
+    told = play.succeeds(playbook=f"{PLAYBOOKS}/status.yml")
+    host.check_output("systemctl start nginx")
+    assert "nginx.service is inactive: journalctl -u nginx.service" in told
+    assert "nginx.service" not in play.succeeds(playbook=f"{PLAYBOOKS}/status.yml")
+
+
 def test_status_holds_no_secret(host: Any, play: Any) -> None:
     output = play.succeeds("-vvv", playbook=f"{PLAYBOOKS}/status.yml", status_format="json")
     record = json.loads(host.check_output("cat /srv/shop/live/generation.json"))

@@ -105,6 +105,7 @@ def status_rows(results: Any) -> list[dict[str, Any]]:
         rows += [{"host": host, **app} for app in result.get("apps") or []]
         # With the host's first row: there is one a host in any case.
         first = next(row for row in rows if row["host"] == host)
+        first["problems"] = [*first["problems"], *(result.get("problems") or [])]
         first["certificates"] = list(result.get("certificates") or [])
         first["pages"] = list(result.get("pages") or [])
     return rows

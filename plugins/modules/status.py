@@ -129,6 +129,12 @@ apps:
       description: Bytes free on the disk of its directory.
       type: int
       sample: 12884901888
+problems:
+  description: Nginx, a cache and the renewal of certificates, where they are not as they should be.
+  returned: success
+  type: list
+  elements: str
+  sample: ['nginx.service is failed: journalctl -u nginx.service']
 certificates:
   description: One entry a certificate of the role certificate.
   returned: success
@@ -510,6 +516,17 @@ def certificate(site: tls.Site) -> dict[str, Any]:
     return told
 
 
+def services(systemd: Systemd) -> Iterator[str]:
+    """What is wrong with the programs that the roles set up; each has a drop-in of ours."""
+    for path in sorted(systemd.units.glob("*.service.d/flaskops.conf")):
+        unit = path.parent.name.removesuffix(".d")
+        shown = systemd.properties(unit, "ActiveState", "Type")
+        state = shown.get("ActiveState")
+        resting = ("inactive", "activating") if shown.get("Type") == "oneshot" else ()
+        if state not in ("active", "reloading", *resting):
+            yield f"{unit} is {state}: journalctl -u {unit}"
+
+
 def pages(log: Path = ACCESS_LOG) -> list[dict[str, Any]]:
     """How many of the latest requests were answered with a kept page, by site."""
     try:
@@ -545,6 +562,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         apps=[App(one, home, systemd, timeout).look() for one, home in apps.items()],
+        problems=list(services(systemd)),
         certificates=[certificate(site) for site in tls.sites() if name in ("", site.name)],
         pages=[one for one in pages() if name in ("", one["site"])],
     )

@@ -331,6 +331,33 @@ def test_table_is_aligned_and_problems_come_after_it(host: Host) -> None:
     assert max(map(len, lines)) < 160
 
 
+@pytest.mark.parametrize(
+    ("state", "kind", "wrong"),
+    [
+        ("active", "forking", False),
+        ("reloading", "forking", False),
+        ("failed", "forking", True),
+        ("inactive", "forking", True),
+        ("activating", "forking", True),
+        ("inactive", "oneshot", False),
+        ("activating", "oneshot", False),
+        ("failed", "oneshot", True),
+    ],
+)
+def test_what_the_roles_run_is_looked_at(host: Host, state: str, kind: str, wrong: bool) -> None:
+    (host.units / "other.service.d").mkdir()
+    dropin = host.units / "nginx.service.d" / "flaskops.conf"
+    dropin.parent.mkdir()
+    dropin.touch()
+    host.systemd.shown["nginx.service"] = {"ActiveState": state, "Type": kind}
+    told = [f"nginx.service is {state}: journalctl -u nginx.service"] if wrong else []
+    assert list(status.services(host.systemd)) == told
+    rows = table.status_rows({"web1": {"apps": [], "problems": told}})
+    assert [line for line in table.status_table(rows) if "nginx" in line] == [
+        f"web1: {one}" for one in told
+    ]
+
+
 def test_certificates_are_told_below_the_table() -> None:
     found = [
         {"name": "shop", "source": "acme", "days_left": 59},
