@@ -25,15 +25,17 @@ PLAY = f"""
     - ansible.builtin.debug:
         msg: >-
           FOUND {{{{ inventory_hostname }}}}
-          {{{{ wiring_app_env | combine({{'bind': wiring_cache_bind,
+          {{{{ wiring_app_env | combine({{'bind': wiring_cache_bind, 'name': wiring_server_name,
           'allowed': wiring_cache_allowed, 'problem': wiring_redis_problem}})
           | to_json | b64encode }}}}
 """
 
 
-def wired(directory: Path, inventory: Any, **environment: str) -> dict[str, dict[str, Any]]:
+def wired(
+    directory: Path, inventory: Any, play: str = PLAY, **environment: str
+) -> dict[str, dict[str, Any]]:
     """The environment of the app on every host of an inventory; nothing runs there."""
-    (directory / "play.yml").write_text(PLAY)
+    (directory / "play.yml").write_text(play)
     (directory / "hosts.json").write_text(json.dumps(inventory))
     done = subprocess.run(
         [
@@ -144,6 +146,22 @@ def test_hosts_elsewhere_are_listened_to_and_let_in(tmp_path: Path) -> None:
     assert (found["b2"]["bind"], found["a1"]["bind"]) == ([], [])
     for host in ("a1", "a2"):
         assert found[host]["REDIS_URL"] == "redis://shop:pw@[fd00::1]:7000/0"
+
+
+def test_health_checks_have_a_name_that_visitors_could_ask_for(tmp_path: Path) -> None:
+    cases: dict[str, tuple[Any, str]] = {
+        "none": ([], "localhost"),
+        "one": ("a.example", "a.example"),
+        "star": (["*.a.example", "a.example"], "www.a.example"),
+        "dot": ([".a.example"], "www.a.example"),
+        "end": (["www.a.*"], "www.a.example"),
+    }
+    inventory = {"all": {"hosts": {host: {"names": names} for host, (names, _) in cases.items()}}}
+    play = PLAY.replace("nginx_server_name: shop.example.org", "nginx_server_name: '{{ names }}'")
+    found = wired(tmp_path, inventory, play)
+    assert {host: env["name"] for host, env in found.items()} == {
+        host: asked for host, (_, asked) in cases.items()
+    }
 
 
 SAID = {"flask_app_env": {"REDIS_URL": "redis://said"}}
