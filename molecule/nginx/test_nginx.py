@@ -476,9 +476,10 @@ def test_logs_are_rotated_twice_a_day_whatever_the_hosts_own_way(host: Any) -> N
 
 
 def test_nginx_comes_back_when_it_dies(host: Any, ask: Ask) -> None:
+    """Where nobody tells systemd that a control group is empty, it waits the 35 s of a stop."""
     before = host.check_output("cat /run/nginx.pid")
     host.check_output(f"kill -9 {before}")
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         try:
             assert ask("/").status == 200
