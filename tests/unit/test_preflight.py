@@ -26,7 +26,6 @@ def play(playbook: str, *words: str) -> subprocess.CompletedProcess[str]:
     ("given", "problem"),
     [
         ("redis_maxmemory=lots", 'redis_maxmemory: found "lots"'),
-        ("wsgi_server=waitress", 'wsgi_server: found "waitress"'),
         ("flask_app_name=Shop", 'flask_app_name: found "Shop"'),
         ("certificate_source=acme", "certificate_domains: found []"),
         ("nginx_port=0", "nginx_port: found 0"),
@@ -52,7 +51,7 @@ def test_checks_follow_tags() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("tag", ["certificate", "nginx_service", "redis_preflight"])
+@pytest.mark.parametrize("tag", ["certificate", "nginx_service"])
 def test_a_part_of_the_site_needs_nothing_of_the_others(tag: str) -> None:
     """Nobody can reach the host; what is asked of it is skipped or the first thing to fail."""
     done = play("site.yml", f"--tags={tag}")
