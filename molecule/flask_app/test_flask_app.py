@@ -334,7 +334,7 @@ def test_an_app_cannot_get_at_root_while_uv_is_installed(
 def test_a_login_with_a_strict_umask_builds_what_others_read(
     host: Any, play: Any, tmp_path: Path
 ) -> None:
-    app = Path(source(tmp_path / "strict", requirements__txt=""))
+    app = Path(source(tmp_path / "strict", requirements__txt=LOCKED))
     (app / "static").mkdir()
     (app / "static/own.css").write_text("own")
     # Bash reads it for commands over ssh too, and sudo keeps what it says.
@@ -346,8 +346,8 @@ def test_a_login_with_a_strict_umask_builds_what_others_read(
         host.check_output(f"mv {login}.before {login}")
     place = f"{HOME}/releases/{selected(host)['id']}"
     assert host.check_output(f"runuser -u nobody -- cat {place}/public/static/own.css") == "own"
-    told = f"cd {place}/code && {place}/venv/bin/python -c 'import flask; print(flask.__name__)'"
-    assert host.check_output(f"runuser -u shop -- sh -c {shlex.quote(told)}") == "flask"
+    ran = f"cd {place}/code && {place}/venv/bin/python -c 'import itsdangerous'"
+    assert host.run(f"runuser -u shop -- sh -c {shlex.quote(ran)}").succeeded
 
 
 def test_old_releases_are_pruned(host: Any, play: Any, tmp_path: Path) -> None:
