@@ -435,6 +435,9 @@ def test_a_web_host_that_the_app_turns_away_is_told(hosts: Hosts) -> None:
     assert done != 0
     assert "private_address: found" in told
     assert "the app answers 403" in told
+    done, told = run("converge.yml", "web1", nginx_client_max_body_size="11m")
+    assert done != 0, "the second run has nothing to change, and looks again"
+    assert "the app answers 403" in told
     succeeds("converge.yml", "app")
     succeeds("converge.yml", "web1")
 

@@ -43,12 +43,15 @@ def test_an_address_that_is_taken_is_named_and_the_app_serves_on(host: Any, play
     host.check_output(
         "systemd-run --quiet --unit=taken python3 -m http.server --bind 127.0.0.1 8123"
     )
-    told = play.fails(gunicorn_bind=taken)
+    try:
+        told = play.fails(gunicorn_bind=taken)
+    finally:
+        host.check_output("systemctl stop taken")
     assert f"cannot listen on {taken}" in told
     assert "Address already in use" in told
+    assert "was not touched and serves on" in told
     assert live(host) == before
     serves(host)
-    host.check_output("systemctl stop taken")
 
 
 @pytest.mark.parametrize(

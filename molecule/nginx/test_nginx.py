@@ -489,3 +489,16 @@ def test_nginx_comes_back_when_it_dies(host: Any, ask: Ask) -> None:
             time.sleep(0.2)
     assert host.check_output("cat /run/nginx.pid") != before
     assert host.service("nginx").is_running
+
+
+def test_a_start_that_fails_is_told_by_every_run(host: Any, play: Any, ask: Ask) -> None:
+    """systemd tries it again and again; that is no state to be content with."""
+    host.check_output("systemctl stop nginx")
+    host.check_output("systemd-run --quiet --unit=taken python3 -m http.server 80")
+    try:
+        for _ in range(2):
+            assert "Start and enable the service" in play.fails()
+    finally:
+        host.check_output("systemctl stop taken")
+    play.succeeds()
+    assert ask("/").status == 200

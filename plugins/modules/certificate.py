@@ -32,7 +32,9 @@ options:
     choices: [present, absent]
     default: present
   leaving:
-    description: For O(state=absent), name of the site that goes in the same run and does not count.
+    description:
+      - For O(state=absent) and O(phase=retire), name of the site that goes in the same run and does
+        not count.
     type: str
     default: ''
   phase:
@@ -399,7 +401,7 @@ class Host:
         if settings.get("source") != "acme" or self.users():
             return
         self.params["source"] = "files"
-        text = json.dumps(settings | {"source": "files", "issuer": True}, indent=1)
+        text = json.dumps(settings | {"source": "files", "issuer": True, "retired": True}, indent=1)
         self.file(self.site.home / "settings.json", text, 0o600)
         self.stop_keeping()
 

@@ -147,6 +147,10 @@ daemon_reload:
   description: Whether systemd has to read its units again.
   returned: always
   type: bool
+unit_active:
+  description: Whether O(unit) is active; not when systemd only tries to start it again.
+  returned: always
+  type: bool
 unit_settled:
   description: Whether O(unit) is active and enabled, so that starting it would change nothing.
   returned: always
@@ -650,6 +654,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
         "checked": False,
         "stale": stale,
         "daemon_reload": reload_needed,
+        "unit_active": unit.since is not None,
         "unit_settled": unit.settled and not reload_needed,
     }
     if not changed_files:

@@ -517,9 +517,10 @@ def certificate(site: tls.Site) -> dict[str, Any]:
 
 
 def services(systemd: Systemd) -> Iterator[str]:
-    """What is wrong with the programs that the roles set up; each has a drop-in of ours."""
-    for path in sorted(systemd.units.glob("*.service.d/flaskops.conf")):
-        unit = path.parent.name.removesuffix(".d")
+    """What is wrong with the programs that the roles set up; most have a drop-in of ours."""
+    changed = (path.parent.name[:-2] for path in systemd.units.glob("*.service.d/flaskops.conf"))
+    own = (path.name for path in systemd.units.glob("flaskops-tls*.service"))
+    for unit in sorted([*changed, *own]):
         shown = systemd.properties(unit, "ActiveState", "Type")
         state = shown.get("ActiveState")
         resting = ("inactive", "activating") if shown.get("Type") == "oneshot" else ()
@@ -563,7 +564,11 @@ def main() -> None:
         changed=False,
         apps=[App(one, home, systemd, timeout).look() for one, home in apps.items()],
         problems=list(services(systemd)),
-        certificates=[certificate(site) for site in tls.sites() if name in ("", site.name)],
+        certificates=[
+            certificate(site)
+            for site in tls.sites()
+            if name in ("", site.name) and not site.settings.get("retired")
+        ],
         pages=[one for one in pages() if name in ("", one["site"])],
     )
 

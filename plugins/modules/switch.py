@@ -466,7 +466,7 @@ class Switch:
             self._start(target)
         except SwitchError:
             self._withdraw(target, live, forget=not known)
-            if moved_from:  # to move the socket, the live one had to stop
+            if moved_from and live:  # to move the socket, the live one had to stop
                 self._move_back(moved_from)
             if phase == "start":
                 self._end_lease()
@@ -506,7 +506,8 @@ class Switch:
         for unit, text in units.items():
             self._write_unit(unit, text)
         self._must("daemon-reload")
-        self.systemd.call("start", f"{name}.service")
+        # The second waits until it serves.
+        self.systemd.call("start", f"{name}.service", self._service(self.generations.live()))
 
     def _go_live(self, target: int, live: int) -> dict[str, Any]:
         self._commit(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,11 @@ NOWHERE = ["-e", "ansible_host=127.0.0.1", "-e", "ansible_port=1"]
 SOURCE = ROOT / "examples" / "pulse"
 
 
-def play(playbook: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a playbook for a host that nobody can reach."""
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "a.example,"]
+def play(
+    playbook: str, *words: str, inventory: str = "a.example,"
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook for hosts that nobody can reach."""
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", inventory]
     command += [playbook, *NOWHERE, "-e", f"flask_app_source={SOURCE}", *words]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
@@ -44,6 +47,23 @@ def test_preflight_asks_no_host() -> None:
     told = " ".join(done.stdout.split())
     assert done.returncode == 0, told
     assert "changed=0 unreachable=0 failed=0" in told
+
+
+def test_a_host_that_is_away_is_no_wrong_variable(tmp_path: Path) -> None:
+    """That it is away, the tier itself says, and the run ends there."""
+    groups = {"cache": {"hosts": {"c": {}}}, "app": {"hosts": {"a": {}}}}
+    given = {
+        "redis_implementation": "valkey",
+        "redis_password": "pw",
+        "private_address": "192.0.2.1",
+    }
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"children": groups, "vars": given}}))
+    done = play("site.yml", inventory=str(tmp_path / "hosts.json"))
+    told = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    assert "UNREACHABLE" in told.partition("PLAY [Cache]")[2]
+    assert "PLAY [App]" not in told
+    assert "failed=0" in told
 
 
 def test_checks_follow_tags() -> None:

@@ -358,6 +358,14 @@ def test_what_the_roles_run_is_looked_at(host: Host, state: str, kind: str, wron
     ]
 
 
+def test_a_certificate_that_is_not_fetched_any_more_is_told(host: Host) -> None:
+    for name, state in (("flaskops-tls", "inactive"), ("flaskops-tls-fetch", "failed")):
+        (host.units / f"{name}.service").touch()
+        host.systemd.shown[f"{name}.service"] = {"ActiveState": state, "Type": "oneshot"}
+    told = "flaskops-tls-fetch.service is failed: journalctl -u flaskops-tls-fetch.service"
+    assert list(status.services(host.systemd)) == [told]
+
+
 def test_certificates_are_told_below_the_table() -> None:
     found = [
         {"name": "shop", "source": "acme", "days_left": 59},
