@@ -51,7 +51,7 @@ def test_preflight_asks_no_host() -> None:
 
 def test_a_host_that_is_away_is_no_wrong_variable(tmp_path: Path) -> None:
     """That it is away, the tier itself says, and the run ends there."""
-    groups = {"cache": {"hosts": {"c": {}}}, "app": {"hosts": {"a": {}}}}
+    groups = {"cache": {"hosts": {"c": None}}, "app": {"hosts": {"a": None}}}
     given = {
         "redis_implementation": "valkey",
         "redis_password": "pw",
