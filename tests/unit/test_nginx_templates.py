@@ -277,6 +277,14 @@ def test_an_app_below_a_path_goes_by_what_its_site_knows(render: Render) -> None
     assert headers["X-Forwarded-Host"] == headers["Host"] == "$flaskops_host"
 
 
+def test_a_name_in_two_ways_of_writing_is_one_place_for_apps_below_it(render: Render) -> None:
+    text = site(render(nginx_server_name=["Shop.example", "shop.example", "*.shop.example"]))
+    assert [line for line in directives(text, "include") if "flaskops" in line] == [
+        "flaskops/shop.example.d/*.conf",
+        "flaskops/_.shop.example.d/*.conf",
+    ]
+
+
 def test_without_proxies_nobody_is_believed(render: Render) -> None:
     plain = site(render())
     assert "real_ip" not in plain
@@ -522,13 +530,20 @@ def test_only_peers_may_take_the_certificate(render: Render) -> None:
 
 @pytest.mark.parametrize(
     ("variables", "count"),
-    [({}, 1), ({"nginx_tls_redirect": False}, 0), ({"nginx_hsts_max_age": -1}, 0)],
+    [
+        ({}, 1),
+        ({"nginx_tls_redirect": False}, 0),
+        ({"nginx_hsts_max_age": -1}, 0),
+        ({"nginx_hsts_max_age": 0}, 1),
+    ],
 )
 def test_hsts_is_in_the_server_and_no_location_takes_its_place(
     render: Render, variables: dict[str, Any], count: int
 ) -> None:
     text = site(render(**TLS, **variables))
     assert text.count("Strict-Transport-Security") == count
+    age = variables.get("nginx_hsts_max_age", 63072000)
+    assert text.count(f'Strict-Transport-Security "max-age={age}" always') == count
     assert "add_header" in text
     assert not re.search(r"location [^{]*\{[^}]*add_header", text)
     for location in re.findall(r"location [^{]*\{[^}]*\}", text):

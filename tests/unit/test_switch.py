@@ -623,6 +623,7 @@ def test_a_socket_that_moved_is_back_where_it_was_after_a_failure(host: Host) ->
     assert (host.units / "shop.socket").read_text() == "[Socket]\nX=1\n"
     host.run("r2", phase="withdraw")
     assert (host.units / "shop.socket").read_text() == "[Socket]\n"
+    assert host.systemd.states["shop.service"] == "active"
     assert "start shop.service shop@1.service" in host.systemd.calls
     assert host.running() == [1]
 
