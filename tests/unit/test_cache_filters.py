@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.filter import cache
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import cache_settings as cache
 from hypothesis import given as every
 from hypothesis import strategies as st
 

@@ -6,8 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.flaskops.stack.plugins.filter.redis_acl import (
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.redis_users import (
     redis_acl,
     redis_user_problems,
 )
@@ -74,5 +73,5 @@ def test_nonsense_is_named_without_the_password(users: Any, problem: str) -> Non
     assert told.startswith("redis_acl_users: ")
     assert problem in told
     assert "secret" not in told
-    with pytest.raises(AnsibleFilterError, match="redis_acl_users: "):
+    with pytest.raises(ValueError, match="redis_acl_users: "):
         redis_acl(users)

@@ -1,0 +1,62 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules for values: each returns the problems it finds, in one form, as a list of texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+PORTS = range(1, 65536)
+#: An app's name: a system user's, a directory's and a unit's.
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+#: A name of a file below /etc, such as a site's or a certificate's.
+FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+#: One IP address or network, as systemd's IPAddressAllow= and nginx take it.
+NETWORK = re.compile(r"([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f]*(:[0-9A-Fa-f]*){2,})(/[0-9]{1,3})?")
+#: An address that no other host reaches.
+LOOPBACK = re.compile(r"-?(127\.[0-9.]+|::1|localhost)")
+OCTAL_MODE = re.compile(r"0?[0-7]{3}")
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def found(name: str, value: Any, allowed: str) -> str:
+    """The one form of a message: the variable, what was found, what is allowed."""
+    return f"{name}: found {shown(value)}; allowed {allowed}"
+
+
+def matches(name: str, value: str, pattern: re.Pattern[str], allowed: str) -> list[str]:
+    """A text that must match a pattern as a whole."""
+    return [] if pattern.fullmatch(value) else [found(name, value, allowed)]
+
+
+def all_match(
+    name: str, values: Iterable[str], pattern: re.Pattern[str], allowed: str, *, some: bool = False
+) -> list[str]:
+    """Texts of a list that must match a pattern as a whole; with ``some`` there is at least one."""
+    values = list(values)
+    fine = all(pattern.fullmatch(str(value)) for value in values) and (values or not some)
+    return [] if fine else [found(name, values, allowed)]
+
+
+def port(name: str, value: int, *, none: bool = False) -> list[str]:
+    """A TCP or UDP port; with ``none`` 0 stands for no port."""
+    if value in PORTS or (none and value == 0):
+        return []
+    return [found(name, value, "are 1 to 65535" + (", and 0 for none" if none else ""))]
+
+
+def at_least(name: str, value: int, least: int) -> list[str]:
+    """A number with a lower bound."""
+    return [] if value >= least else [found(name, value, f"are {least} and more")]
+
+
+def is_local(addresses: Iterable[str]) -> bool:
+    """Whether only the host itself reaches a server that listens on these addresses."""
+    return all(LOOPBACK.fullmatch(address) for address in addresses)
