@@ -19,6 +19,11 @@ options:
   role:
     description: Name of a role of this collection, whose options are read from the variables.
     type: str
+  entry_point:
+    description:
+      - Entry point of O(role) that is planned for. Some need fewer options than others.
+    type: str
+    default: main
   site:
     description:
       - With true, returns the site alone, its hosts, tiers and addresses, for all hosts of a play
@@ -49,10 +54,12 @@ packages:
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible import constants as C
+from ansible.errors import AnsibleError, AnsibleFileNotFound
 from ansible.plugins.action import ActionBase
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
@@ -66,7 +73,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("role", "site"))
+    _VALID_ARGS = frozenset(("role", "entry_point", "site"))
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Plan; a failed result tells every problem."""
@@ -77,7 +84,12 @@ class ActionModule(ActionBase):
         if site is True:
             return result | read_site(variables["groups"], variables["hostvars"]).as_data()
         if role:
-            planned = plan_role(role, variables, self.template, self.controller(variables))
+            controller = replace(
+                self.controller(variables),
+                scratch=str(vars(C)["DEFAULT_LOCAL_TMP"]),
+                entry_point=self._task.args.get("entry_point", "main"),
+            )
+            planned = plan_role(role, variables, self.template, controller)
             data = {**planned.data, "packages": planned.packages}
             return result | outcome(planned.problems, data)
         host = plan_host(self.view(variables, site))
@@ -117,13 +129,22 @@ class ActionModule(ActionBase):
 
     def read(self, path: str) -> str:
         """A file that a person named, decrypted where it is encrypted; OSError, ValueError."""
+        path = os.path.expanduser(path)
         try:
-            found = self._find_needle("files", os.path.expanduser(path))
+            found = path if Path(path).is_absolute() else self._find_needle("files", path)
+        except AnsibleFileNotFound:
+            found = path  # in the current directory, then
+        if not Path(found).is_file():
+            raise ValueError("there is no such file")
+        try:
             loader: Any = self._loader
-            content: bytes = loader._get_file_contents(found)[0]  # noqa: SLF001 - no other for 2.18
+            place = os.path.abspath(found)
+            content: bytes = loader._get_file_contents(place)[0]  # noqa: SLF001 - no other for 2.18
+            return content.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError("not UTF-8") from error
         except AnsibleError as error:
             raise ValueError(str(error)) from error
-        return content.decode()
 
 
 def outcome(problems: list[str], data: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 #: A text that begins like this is meant as JSON; an IPv6 address such as [::1]:80 is not.
 JSON_LIST = re.compile(r"\[\s*([\"'{\[\]]|$)")
 
+#: Variables that the inventory plugin sets itself, so that nobody gives them in the environment.
+OF_THE_INVENTORY = {"flask_app_env_from_environment", "flask_app_env_spoken"}
+
 #: Two slips in a name are only taken for one where what follows the role's name is this long.
 LONG = 6
 ENDS = 3
@@ -166,6 +169,8 @@ def load(roles: Path = ROLES) -> dict[str, Option]:
         entries = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"]
         for entry in entries.values():
             for name, spec in entry.get("options", {}).items():
+                if name in OF_THE_INVENTORY:
+                    continue
                 option = role_option(role, name, spec)
                 found.setdefault(option.variable, option)
     return found

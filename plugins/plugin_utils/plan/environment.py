@@ -67,7 +67,7 @@ def given_environment(options: Mapping[str, Any], controller: Controller) -> Giv
     for name in names:
         if name in controller.environment and name not in spoken:
             surrounding[name] = controller.environment[name]
-    if missing := sorted(set(names) - set(surrounding)):
+    if missing := sorted(set(names) - set(surrounding) - set(spoken)):
         problems.append(
             f"flask_app_env_names: found {', '.join(missing)};"
             " set neither in the environment nor in a .env file"

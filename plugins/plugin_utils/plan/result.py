@@ -20,7 +20,8 @@ class Controller:
 
     ``read`` gives the text of a file that a person named, relative to the playbook and vaulted or
     not; it raises OSError or ValueError. ``environment`` is the environment of
-    ansible-playbook.
+    ansible-playbook. ``scratch`` is a directory for files that the tasks after the plan take, and
+    empty where only options and problems are asked for. ``entry_point`` is the role's.
     """
 
     host: str = "localhost"
@@ -28,6 +29,8 @@ class Controller:
     check_mode: bool = False
     read: Callable[[str], str] = no_file
     environment: Mapping[str, str] = field(default_factory=dict)
+    scratch: str = ""
+    entry_point: str = "main"
 
 
 @dataclass

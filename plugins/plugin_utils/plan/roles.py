@@ -7,7 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import memcached, redis
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import (
+    flask_app,
+    memcached,
+    redis,
+)
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import (
     OptionProblems,
     Template,
@@ -19,6 +23,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import 
 Planner = Callable[[Mapping[str, Any], Controller], Plan]
 
 PLANNERS: Mapping[str, Planner] = {
+    "flask_app": flask_app.plan,
     "memcached": memcached.plan,
     "redis": redis.plan,
 }

@@ -1,11 +1,11 @@
-"""Filter app_source: one text, many kinds of sources, and no secret shown."""
+"""An app's source: one text, many kinds of sources, and no secret shown."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.filter.app_source import app_source
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import read_source
 
 SUM = "sha256:" + "AB" * 32
 
@@ -33,10 +33,10 @@ SUM = "sha256:" + "AB" * 32
     ],
 )
 def test_kinds_are_told_apart(source: str, checksum: str, kind: str, address: str) -> None:
-    found = app_source(source, checksum)
-    assert found["kind"] == kind
+    found = read_source(source, checksum)
+    assert found.kind == kind
     if kind:
-        assert found["address"] == address
+        assert found.address == address
 
 
 @pytest.mark.parametrize(
@@ -55,25 +55,25 @@ def test_kinds_are_told_apart(source: str, checksum: str, kind: str, address: st
 )
 def test_files_on_the_controller(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / name).touch()
-    assert app_source(str(tmp_path / name))["kind"] == kind
+    assert read_source(str(tmp_path / name)).kind == kind
 
 
 def test_a_directory_may_be_called_like_an_archive(tmp_path: Path) -> None:
     (tmp_path / "shop.zip").mkdir()
-    assert app_source(str(tmp_path / "shop.zip"))["kind"] == "directory"
+    assert read_source(str(tmp_path / "shop.zip")).kind == "directory"
 
 
 def test_the_login_of_git_is_kept_apart() -> None:
-    found = app_source("https://me:p%2Fw-hush@x.org:8443/shop.git")
-    assert found["login"] == "https://me:p%2Fw-hush@x.org:8443"
-    assert found["address"] == found["shown"] == "https://x.org:8443/shop.git"
+    found = read_source("https://me:p%2Fw-hush@x.org:8443/shop.git")
+    assert found.login == "https://me:p%2Fw-hush@x.org:8443"
+    assert found.address == found.shown == "https://x.org:8443/shop.git"
 
 
 def test_neither_login_nor_query_of_a_download_is_shown() -> None:
-    found = app_source("https://me:p%2Fw-hush@x.org/shop.zip?token=hush", SUM)
-    assert (found["username"], found["password"]) == ("me", "p/w-hush")
-    assert found["shown"] == "https://x.org/shop.zip"
-    assert "w-hush" not in found["address"]
+    found = read_source("https://me:p%2Fw-hush@x.org/shop.zip?token=hush", SUM)
+    assert (found.username, found.password) == ("me", "p/w-hush")
+    assert found.shown == "https://x.org/shop.zip"
+    assert "w-hush" not in found.address
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_neither_login_nor_query_of_a_download_is_shown() -> None:
     ],
 )
 def test_revision_where_the_text_tells_it(source: str, checksum: str, revision: str) -> None:
-    assert app_source(source, checksum)["revision"] == revision
+    assert read_source(source, checksum).revision == revision
 
 
 def test_a_wheel_keeps_its_name_through_a_download() -> None:
-    assert app_source("https://x.org/shop-1-py3-none-any.whl?a=b")["file"] == (
+    assert read_source("https://x.org/shop-1-py3-none-any.whl?a=b").file == (
         "shop-1-py3-none-any.whl"
     )
-    assert app_source("https://x.org/%2e%2e%2fshop.tar.gz")["file"] == "archive"
+    assert read_source("https://x.org/%2e%2e%2fshop.tar.gz").file == "archive"

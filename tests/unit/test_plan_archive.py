@@ -1,4 +1,4 @@
-"""Lookup source_archive: a directory as one archive named by its content."""
+"""A directory of the controller as one archive named by its content."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible.errors import AnsibleLookupError
-from ansible_collections.flaskops.stack.plugins.lookup import source_archive
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import archive as source_archive
 
 
 @pytest.fixture
@@ -83,37 +82,28 @@ def test_revision_follows_content_mode_and_name_but_not_time(app: Path) -> None:
     assert len(revisions) == 4
 
 
-def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    lookup = source_archive.LookupModule()
-    with pytest.raises(AnsibleLookupError, match="nowhere is not a directory"):
-        lookup.run([str(tmp_path / "nowhere")])
-
-
 def test_a_file_is_taken_as_it_is_and_named_by_its_content(tmp_path: Path) -> None:
-    lookup = source_archive.LookupModule()
     path = tmp_path / "shop.zip"
     revisions = set()
     for text in ("one", "two", "one"):
         with zipfile.ZipFile(path, "w") as made:
             made.writestr(zipfile.ZipInfo("app.py"), text)
-        (found,) = lookup.run([str(path)])
-        assert found["path"] == str(path)
-        revisions.add(found["revision"])
+        found = source_archive.archive_of(path, tmp_path)
+        assert found.path == str(path)
+        revisions.add(found.revision)
     assert len(revisions) == 2
 
 
-def test_only_a_small_archive_comes_with_its_content(app: Path) -> None:
-    lookup = source_archive.LookupModule()
-    (found,) = lookup.run([str(app)])
-    assert found["small"] is True
-    assert base64.b64decode(found["content"]) == Path(found["path"]).read_bytes()
+def test_only_a_small_archive_comes_with_its_content(app: Path, tmp_path: Path) -> None:
+    found = source_archive.archive_of(app, tmp_path)
+    assert base64.b64decode(found.content) == Path(found.path).read_bytes()
     (app / "large.bin").write_bytes(os.urandom(source_archive.SMALL))
-    (found,) = lookup.run([str(app)])
-    assert (found["small"], found["content"]) == (False, "")
-    assert Path(found["path"]).stat().st_size > source_archive.SMALL
+    found = source_archive.archive_of(app, tmp_path)
+    assert found.content == ""
+    assert Path(found.path).stat().st_size > source_archive.SMALL
 
 
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "shop.tar.gz").write_bytes(b"\x1f\x8bno")
-    with pytest.raises(AnsibleLookupError, match=r"shop\.tar\.gz is neither a tar nor a zip"):
-        source_archive.LookupModule().run([str(tmp_path / "shop.tar.gz")])
+    with pytest.raises(OSError, match=r"shop\.tar\.gz is neither a tar nor a zip"):
+        source_archive.archive_of(tmp_path / "shop.tar.gz", tmp_path)

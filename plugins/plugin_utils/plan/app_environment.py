@@ -1,0 +1,91 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The environment of the app and of its build, as the texts that a process finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.flaskops.stack.plugins.filter.text import NAME, env_value, flask_values
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.environment import (
+    GivenEnvironment,
+    given_environment,
+)
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
+
+KEY = ("SECRET_KEY", "FLASK_SECRET_KEY")
+FALLBACKS = ("SECRET_KEY_FALLBACKS", "FLASK_SECRET_KEY_FALLBACKS")
+DEBUG_IS_OFF = ("", "false", "0", "no")
+
+
+@dataclass(frozen=True)
+class AppEnvironment:
+    """What the app gets. ``defaults`` count where nobody else sets a name.
+
+    ``key_given`` and ``fallbacks_given``: people give the SECRET_KEY or its fallbacks themselves.
+    """
+
+    given: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    key_given: bool = False
+    fallbacks_given: bool = False
+    problems: tuple[str, ...] = ()
+
+
+def app_environment(options: Mapping[str, Any], controller: Controller) -> AppEnvironment:
+    """The environment from the typed options of role flask_app."""
+    found = given_environment(options, controller)
+    values = found.for_flask()
+    names = found.merged()
+    problems = list(found.problems)
+    return AppEnvironment(
+        given=as_texts(values, problems),
+        defaults=as_texts(env_defaults(options), problems),
+        key_given=any(name in names for name in KEY),
+        fallbacks_given=any(name in names for name in FALLBACKS),
+        problems=(*problems, *debug_problems(found)),
+    )
+
+
+def env_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the app is told of its place where nobody else says it."""
+    found: dict[str, Any] = {}
+    if "instance" in options["flask_app_shared_paths"]:
+        found["FLASK_INSTANCE_PATH"] = f"{options['flask_app_home']}/shared/instance"
+    if options["flask_app_log_level"]:
+        found["FLASKOPS_LOG_LEVEL"] = options["flask_app_log_level"]
+    found["FLASKOPS_STATIC_FINGERPRINT"] = options["flask_app_static_fingerprint"]
+    found["FLASKOPS_STATIC_MAX_AGE"] = str(options["flask_app_static_max_age"])
+    return found | flask_values(options["flask_app_env_defaults"])
+
+
+def as_texts(environment: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
+    """Values as text, sorted by name, without those of null; no value is in a problem."""
+    texts = {}
+    for name in sorted(environment, key=str):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            problems.append(
+                f"environment variable {name!r}: a name has letters, digits and underscores,"
+                " and no digit first"
+            )
+            continue
+        try:
+            if environment[name] is not None:
+                texts[name] = env_value(name, environment[name])
+        except AnsibleFilterError as error:
+            problems.append(str(error))
+    return texts
+
+
+def debug_problems(found: GivenEnvironment) -> list[str]:
+    """The debugger gives every visitor the host."""
+    debug = str(found.merged().get("FLASK_DEBUG", "")).lower()
+    if debug in DEBUG_IS_OFF:
+        return []
+    return [
+        f"flask_app_env: found FLASK_DEBUG={debug}; the debugger runs any code a visitor sends,"
+        " so only false is allowed here"
+    ]

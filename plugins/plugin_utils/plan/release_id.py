@@ -1,0 +1,46 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The name of a release: its revision, and a digest of how it is built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import (
+    REVISION_LENGTH,
+    Source,
+)
+
+DIGEST_LENGTH = 8
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.]")
+#: Options of which each makes another release of the same revision.
+RECIPE = (
+    "python",
+    "installer",
+    "extra_packages",
+    "server_package",
+    "shared_paths",
+    "static",
+)
+
+
+def recipe_digest(options: Mapping[str, Any], source: Source) -> str:
+    """A digest of how a release is built."""
+    recipe = {name: options[f"flask_app_{name}"] for name in RECIPE}
+    # Only where they are given: a release without them keeps its name.
+    more = {
+        "subdirectory": options["flask_app_subdirectory"],
+        "requirement": source.requirement,
+    }
+    recipe |= {name: value for name, value in more.items() if value}
+    text = json.dumps(recipe, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def release_id(revision: str, digest: str) -> str:
+    """The name of the release of a revision."""
+    return f"{NOT_IN_NAMES.sub('_', revision[:REVISION_LENGTH])}-{digest}"
