@@ -22,6 +22,8 @@ description:
     nothing in the release can be written by the app.
   - Either way, a complete release is then selected. C(next/release) links to it and C(next/env) is
     its environment, for the WSGI server's role to run.
+  - Where O(packages) or the user are missing, nothing is built, and the result names what is
+    missing. So one call is enough on a host where everything is there.
 version_added: 0.1.0
 author: The flaskops.stack authors
 extends_documentation_fragment: [flaskops.stack.deploy_lock]
@@ -38,6 +40,22 @@ options:
     description: System user, and group, of the app.
     type: str
     required: true
+  account:
+    description: Home and shell that O(user) must have; what is left out may be anything.
+    type: dict
+    default: {}
+    suboptions:
+      home:
+        description: Home directory.
+        type: path
+      shell:
+        description: Login shell.
+        type: path
+  packages:
+    description: Distribution packages that must be installed before anything is built.
+    type: list
+    elements: str
+    default: []
   id:
     description:
       - Name of the release.
@@ -67,6 +85,11 @@ options:
     description: Name of the file that O(archive) is.
     type: str
     default: ''
+  checkout:
+    description:
+      - Work tree on the host that git fetched O(revision) into, with the repository in a directory
+        of that name and C(.git); for O(state=built).
+    type: path
   requirement:
     description: Package of an index that is the app, C(shop==1.2) say; there is no code then.
     type: str
@@ -92,6 +115,15 @@ options:
     description: Days for which a retired SECRET_KEY goes on being accepted.
     type: int
     default: 31
+  make_key:
+    description:
+      - Whether a SECRET_KEY is made where there is none. If not, nothing is selected without one.
+    type: bool
+    default: true
+  marker:
+    description: Name of a file in the release that RV(marked) tells of.
+    type: str
+    default: ''
   installer:
     description: Program that fills the virtualenv.
     type: str
@@ -177,6 +209,27 @@ complete:
   description: The release can be run.
   returned: success
   type: bool
+settled:
+  description: Packages, user and release are there, and the release is selected.
+  returned: success
+  type: bool
+missing_packages:
+  description: Those of O(packages) that are not installed.
+  returned: success
+  type: list
+  elements: str
+user_settled:
+  description: The user is there, as O(account) says.
+  returned: success
+  type: bool
+marked:
+  description: The release has the file O(marker), or none was asked for.
+  returned: success
+  type: bool
+key_digest:
+  description: A digest of the file with the SECRET_KEY, empty where there is none.
+  returned: success
+  type: str
 path:
   description: Directory of the release.
   returned: success
@@ -187,6 +240,10 @@ code:
   type: str
 upload:
   description: Directory for an archive or a wheel; it is gone when the release is complete.
+  returned: success
+  type: str
+app:
+  description: The directory O(subdirectory) of its code.
   returned: success
   type: str
 own_key:
@@ -227,6 +284,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     DeployLock,
     LockedError,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
 from ansible_collections.flaskops.stack.plugins.module_utils.unpack import ArchiveError, unpack
 
 MARKER = "release.json"
@@ -252,6 +310,7 @@ UV_ROOT = Path("/opt/uv")
 PIP_WHEELS = Path("/usr/share/python-wheels")
 SECRET_FILE = "secret_key"
 SECRET_BYTES = 48
+KEY_DIGEST_LENGTH = 16
 SECONDS_A_DAY = 86400
 #: What an app ships for Flask to read.
 DOTENV_FILES = (".flaskenv", ".env")
@@ -816,11 +875,14 @@ class Releases:
 
     def build(self) -> None:
         """Complete the release, if another run was not faster."""
-        if self.params["archive"] or self.params["requirement"]:  # it need not be prepared
+        # What comes with the options needs nothing that was prepared.
+        if any(self.params[name] for name in ("archive", "requirement", "checkout")):
             self.prepare()
         if self.complete(self.release):
             return
         owner = Owner.named(self.params["user"])
+        if self.params["checkout"]:
+            copy_checkout(self.params["checkout"], self.release / "code", self.params["revision"])
         if self.params["archive"]:
             path = self.release / UPLOAD / os.path.basename(self.params["archive_name"])
             path.write_bytes(base64.b64decode(self.params["archive"]))
@@ -841,6 +903,11 @@ class Releases:
         self.changed = True
         for release in surplus:
             self._remove(release)
+
+    def may_select(self) -> bool:
+        """Whether the release is complete, and need not wait for a key from elsewhere."""
+        has_key = self.params["make_key"] or (self.home / SECRET_FILE).is_file()
+        return has_key and self.complete(self.release)
 
     def select(self) -> None:
         """Leave the release and its environment where the server's role finds them."""
@@ -949,6 +1016,13 @@ class Releases:
         free = {name: value for name, value in defaults.items() if bare(name) not in taken}
         return given + "".join(f'{n}="{quoted(v)}"\n' for n, v in {**facts, **free}.items())
 
+    def key_digest(self) -> str:
+        """A digest by which hosts know whether they have the same keys; empty without a file."""
+        path = self.home / SECRET_FILE
+        if not path.is_file():
+            return ""
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:KEY_DIGEST_LENGTH]
+
     def _secret_keys(self) -> dict[str, str]:
         """The app's SECRET_KEY, made once and kept on the host for root alone, and earlier ones.
 
@@ -977,6 +1051,35 @@ class Releases:
         if accepted:
             keys["SECRET_KEY_FALLBACKS"] = json.dumps(accepted)
         return {spelled: value for n, value in keys.items() for spelled in (PREFIX + n, n)}
+
+
+def copy_checkout(checkout: str, code: Path, revision: str) -> None:
+    """Take the code that git fetched; another run may have fetched another revision meanwhile."""
+    copy = ["cp", "--archive", "--no-target-directory", checkout, str(code)]
+    ask = ["git", f"--git-dir={checkout}.git", "rev-parse", "HEAD"]
+    try:
+        subprocess.run(copy, capture_output=True, text=True, check=True)
+        head = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except subprocess.CalledProcessError as error:
+        raise ReleaseError(f"{checkout}: {error.stderr.strip()}") from error
+    if head != revision:
+        raise ReleaseError("another run has fetched another revision meanwhile; try again")
+
+
+def user_entry(name: str) -> pwd.struct_passwd | None:
+    """The account of a user, None where there is none."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def is_as_asked(entry: pwd.struct_passwd | None, account: dict[str, str | None]) -> bool:
+    """Whether a user is there with its home and its shell."""
+    if entry is None:
+        return False
+    found = {"home": entry.pw_dir, "shell": entry.pw_shell}
+    return all(found[name] == value for name, value in account.items() if value)
 
 
 def gather(wanted: dict[Path, Path], place: Path) -> None:
@@ -1017,17 +1120,26 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "home": {"type": "path", "required": True},
             "user": {"type": "str", "required": True},
+            "account": {
+                "type": "dict",
+                "default": {},
+                "options": {"home": {"type": "path"}, "shell": {"type": "path"}},
+            },
+            "packages": {"type": "list", "elements": "str", "default": []},
             "id": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": ["prepared", "built"], "default": "prepared"},
             "revision": {"type": "str", "default": ""},
             "source": {"type": "str", "default": ""},
             "archive": {"type": "str", "default": "", "no_log": True},
             "archive_name": {"type": "str", "default": ""},
+            "checkout": {"type": "path"},
             "requirement": {"type": "str", "default": ""},
             "subdirectory": {"type": "str", "default": ""},
             "environment": {"type": "str", "default": "", "no_log": True},
             "environment_defaults": {"type": "str", "default": "", "no_log": True},
             "key_days": {"type": "int", "default": 31, "no_log": False},
+            "make_key": {"type": "bool", "default": True, "no_log": False},
+            "marker": {"type": "str", "default": ""},
             "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
             "uv_version": {"type": "str", "default": "0.13.9"},
             "python": {"type": "path", "default": "/usr/bin/python3"},
@@ -1044,18 +1156,23 @@ def main() -> None:
         supports_check_mode=True,
     )
     os.umask(0o022)  # the login's may be stricter, and others have to read what is made
-    name, lock = module.params["name"], module.params["lock"]
+    name, lock, marker = (module.params[option] for option in ("name", "lock", "marker"))
+    entry = user_entry(module.params["user"])
+    user_settled = is_as_asked(entry, module.params["account"])
+    lacking = missing(module.params["packages"])
+    can_build = not module.check_mode and user_settled and not lacking
+    selected = False
     try:
         releases = Releases(module.params, check_mode=module.check_mode)
         with nullcontext() if module.check_mode else host.alone(name, "build", wait=True):
             if lock and not module.check_mode:
                 DeployLock(name).take(**lock)
-            if module.params["state"] == "prepared":
-                releases.prepare()
-            elif not module.check_mode:
+            if module.params["state"] == "built" and can_build:
                 releases.build()
-            complete = releases.complete(releases.release)
-            if complete:
+            elif entry or module.check_mode:  # without the user nothing could be its own
+                releases.prepare()
+            selected = bool(entry) and releases.may_select()
+            if selected:
                 releases.select()
     except LockedError as error:
         module.fail_json(msg=str(error))
@@ -1070,12 +1187,18 @@ def main() -> None:
         module.fail_json(msg=f"The release was not built. {error}")
     module.exit_json(
         changed=releases.changed,
-        complete=complete,
+        complete=releases.complete(releases.release),
+        settled=selected and user_settled and not lacking,
+        missing_packages=lacking,
+        user_settled=user_settled,
+        marked=not marker or (releases.release / marker).is_file(),
         path=str(releases.release),
         code=str(releases.release / "code"),
+        app=str(releases.release / "code" / module.params["subdirectory"]),
         upload=str(releases.release / UPLOAD),
         removed=releases.removed,
         own_key=releases.own_key,
+        key_digest=releases.key_digest(),
     )
 
 

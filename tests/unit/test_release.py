@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import pwd
 import subprocess
 import tarfile
 import time
@@ -39,6 +40,8 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "archive": "",
         "archive_name": "",
         "requirement": "",
+        "checkout": None,
+        "make_key": True,
         "subdirectory": "",
         "environment": 'GREETING="hi"\n',
         "environment_defaults": "",
@@ -666,6 +669,46 @@ def test_a_bad_archive_is_named_with_the_variable(
     with pytest.raises(release.ReleaseError, match=r"^flask_app_source: shop\.tar\.gz: "):
         uploaded(home, monkeypatch, "shop.tar.gz", b"half")
     assert not (home / "releases/abc-1/release.json").exists()
+
+
+def test_what_git_fetched_becomes_the_code_in_one_call(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    checkout = tmp_path / "source"
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(checkout)]
+    init = ["git", "init", "-q", f"--separate-git-dir={checkout}.git", str(checkout)]
+    subprocess.run(init, check=True)
+    (checkout / "requirements.txt").touch()
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "one"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    given = {"checkout": str(checkout)}
+    with pytest.raises(release.ReleaseError, match="another run has fetched another revision"):
+        uploaded(home, monkeypatch, "", b"", **given)
+    uploaded(home, monkeypatch, "", b"", revision=head.stdout.strip(), **given)
+    assert (home / "releases/abc-1/code/requirements.txt").exists()
+    assert not (home / "releases/abc-1/code/.git").exists()
+
+
+def test_a_release_without_a_key_waits_for_the_other_hosts(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(home, monkeypatch, {"requirements.txt": ""})
+    releases = release.Releases(params(home, make_key=False), check_mode=False)
+    assert releases.may_select()
+    assert len(releases.key_digest()) == 16
+    (home / "secret_key").unlink()
+    assert not releases.may_select()
+    assert releases.key_digest() == ""
+    assert not release.Releases(params(home, "bad-1"), check_mode=False).may_select()
+
+
+def test_a_user_is_as_asked() -> None:
+    entry = pwd.getpwuid(os.getuid())
+    assert release.is_as_asked(release.user_entry(entry.pw_name), {})
+    assert release.is_as_asked(entry, {"home": entry.pw_dir, "shell": None})
+    assert not release.is_as_asked(entry, {"home": "/nowhere", "shell": entry.pw_shell})
+    assert not release.is_as_asked(release.user_entry("no-such-user"), {})
 
 
 FINGERPRINT = r"[.-][0-9a-f]{8,}([.][A-Za-z0-9]+)+$"
