@@ -37,9 +37,14 @@ test: ## Lint, unit tests and every Molecule scenario
 	@.venv/bin/python tests/run.py --jobs $(JOBS)
 
 .PHONY: lint
-lint: ## ansible-lint, yamllint, ruff and mypy
+lint: ## ansible-lint, yamllint, ruff, mypy, and whether the tables of variables are current
 	$(TOOLS)
 	@.venv/bin/python tests/run.py lint
+
+.PHONY: docs
+docs: ## Write the tables of variables in READMEs and docs/environment.md from the specs
+	$(TOOLS)
+	@.venv/bin/python tests/variable_tables.py
 
 .PHONY: unit
 unit: ## The unit tests: seconds, no containers

@@ -78,6 +78,7 @@ def lint_steps() -> list[Step]:
         "ruff check": ("ruff", "check", "--no-cache", "."),
         "ruff format": ("ruff", "format", "--no-cache", "--check", "."),
         "mypy": ("mypy", *there),
+        "tables": ("python", "tests/variable_tables.py", "--check"),
     }
     return [Step(name, argv, limit=600) for name, argv in commands.items()]
 

@@ -46,6 +46,7 @@ class Option:
     default: Any = None
     required: bool = False
     no_log: bool = False
+    keys: tuple[Option, ...] = ()  # what a dict, or each dict of a list, may hold
 
     @property
     def variable(self) -> str:
@@ -169,7 +170,8 @@ def load(roles: Path = ROLES) -> dict[str, Option]:
         entries = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"]
         for entry in entries.values():
             for name, spec in entry.get("options", {}).items():
-                if name in OF_THE_INVENTORY:
+                # A role may declare what it takes a default from; the option is another role's.
+                if name in OF_THE_INVENTORY or not name.startswith(f"{role}_"):
                     continue
                 option = role_option(role, name, spec)
                 found.setdefault(option.variable, option)
@@ -189,6 +191,7 @@ def role_option(role: str, name: str, spec: Mapping[str, Any]) -> Option:
         default=spec.get("default"),
         required=spec.get("required", False),
         no_log=spec.get("no_log", False),
+        keys=tuple(role_option(role, key, one) for key, one in spec.get("options", {}).items()),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -48,31 +47,6 @@ def test_documented_defaults_are_the_defaults(role: str) -> None:
             assert value in ("", None, []), name
         elif not (isinstance(value, str) and "{{" in value):
             assert options[name]["default"] == value, name
-
-
-@each_role
-def test_readme_lists_every_variable_with_its_default(role: str) -> None:
-    rows = {}
-    for line in readme(role).splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if line.startswith("| `") and len(cells) == 4:
-            rows[cells[0].strip("`")] = cells
-    options = spec(role)
-    assert list(rows) == list(options)
-    for name, option in options.items():
-        default = option.get("default")
-        wanted = "required" if option.get("required") else shown(default)
-        assert rows[name][2].strip("`") == wanted, name
-
-
-def shown(default: Any) -> str:
-    if default == "":
-        return "empty"
-    if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, list | dict):
-        return json.dumps(default).replace('"', "")
-    return str(default)
 
 
 @each_role
