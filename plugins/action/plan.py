@@ -31,6 +31,11 @@ options:
       - A site that another task returned, so that it is not read again on every host.
     type: raw
     default: false
+  tiers:
+    description: Tiers to plan, all of the host's when left out; without O(role).
+    type: list
+    elements: str
+    choices: [cache, app, web]
 """
 
 EXAMPLES = r"""
@@ -63,7 +68,11 @@ from ansible.errors import AnsibleError, AnsibleFileNotFound
 from ansible.plugins.action import ActionBase
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
-from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import Site, read_site
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import (
+    TIERS,
+    Site,
+    read_site,
+)
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.tiers import plan_host
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import View
 
@@ -73,7 +82,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("role", "entry_point", "site"))
+    _VALID_ARGS = frozenset(("role", "entry_point", "site", "tiers"))
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Plan; a failed result tells every problem."""
@@ -92,7 +101,7 @@ class ActionModule(ActionBase):
             planned = plan_role(role, variables, self.template, controller)
             data = {**planned.data, "packages": planned.packages}
             return result | outcome(planned.problems, data)
-        host = plan_host(self.view(variables, site))
+        host = plan_host(self.view(variables, site), self._task.args.get("tiers") or TIERS)
         return result | outcome(host.problems, asdict(host))
 
     def view(self, variables: Mapping[str, Any], site: Any) -> View:

@@ -83,6 +83,19 @@ options:
     description: User who runs O(check), with no supplementary groups.
     type: str
     default: root
+  packages:
+    description:
+      - Distribution packages without which the files mean nothing. When one is missing, nothing
+        else is looked at or done, and RV(missing_packages) names it.
+    type: list
+    elements: str
+    default: []
+  requires:
+    description:
+      - What must be there on the host, each path with what is said when it is missing. Nothing is
+        changed then.
+    type: dict
+    default: {}
   unit:
     description:
       - The systemd unit that reads the files. When it is active and one of the files is newer than
@@ -126,6 +139,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+settled:
+  description:
+    - Whether nothing is left to do. No package is missing, no file changed, and O(unit), where
+      there is one, runs with these files and is enabled.
+  returned: always
+  type: bool
+missing_packages:
+  description: Those of O(packages) that are not installed.
+  returned: always
+  type: list
+  elements: str
 changed_files:
   description: Paths written or removed, or that would be in check mode.
   returned: always
@@ -151,6 +175,13 @@ unit_active:
   description: Whether O(unit) is active; not when systemd only tries to start it again.
   returned: always
   type: bool
+unit_wish:
+  description:
+    - How O(unit) is brought up, as M(ansible.builtin.systemd_service) has it in its C(state).
+      V(started), or V(restarted) while systemd tries it again and again, when only a start of ours
+      says why it fails.
+  returned: always
+  type: str
 unit_settled:
   description: Whether O(unit) is active and enabled, so that starting it would change nothing.
   returned: always
@@ -176,9 +207,23 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
 from ansible_collections.flaskops.stack.plugins.module_utils.units import Unit, unit_state
 
 HIDDEN = "(secret)"
+#: The result of a module that has looked and done nothing.
+UNTOUCHED: dict[str, Any] = {
+    "changed": False,
+    "missing_packages": [],
+    "changed_files": [],
+    "checked": False,
+    "stale": False,
+    "daemon_reload": False,
+    "unit_active": False,
+    "unit_wish": "restarted",
+    "unit_settled": False,
+    "settled": False,
+}
 DIRECTORY_MODE = 0o755
 PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -623,6 +668,12 @@ def verify(params: dict[str, Any], wanted: list[Wanted], absent: list[str]) -> s
     return output
 
 
+def check_required(messages: dict[str, str]) -> None:
+    """Raise ConfigError with what is said of the paths that are missing."""
+    if lacking := [path for path in messages if not os.path.exists(path)]:
+        raise ConfigError("\n".join(messages[path] for path in lacking))
+
+
 def existing(paths: list[str], kept: set[str]) -> list[str]:
     """What paths with wildcards stand for, without what is to be there; others as they are."""
     found: list[str] = []
@@ -635,6 +686,9 @@ def existing(paths: list[str], kept: set[str]) -> list[str]:
 def apply(module: AnsibleModule) -> dict[str, Any]:
     """Bring the files about; returns the module's result. Raises ConfigError."""
     params = module.params
+    if lacking := missing(params["packages"]):
+        return UNTOUCHED | {"missing_packages": lacking}
+    check_required(params["requires"])
     check_paths([entry["path"] for entry in params["files"]] + params["absent"])
     wanted = read_wanted(params["files"], check_mode=module.check_mode)
     found = [look_at(new.path) for new in wanted]
@@ -648,14 +702,17 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     reload_needed = unit.reload_needed or any(
         path.startswith("/etc/systemd/system/") for path in changed_files
     )
-    result: dict[str, Any] = {
-        "changed": bool(changed_files) or stale,
+    changed = bool(changed_files) or stale
+    unit_settled = unit.settled and not reload_needed
+    result: dict[str, Any] = UNTOUCHED | {
+        "changed": changed,
         "changed_files": changed_files,
-        "checked": False,
         "stale": stale,
         "daemon_reload": reload_needed,
         "unit_active": unit.since is not None,
-        "unit_settled": unit.settled and not reload_needed,
+        "unit_wish": "started" if unit.since is not None else "restarted",
+        "unit_settled": unit_settled,
+        "settled": not changed and (unit_settled or not params["unit"]),
     }
     if not changed_files:
         return result
@@ -713,6 +770,8 @@ def main() -> None:
             "check_ready": {"type": "str"},
             "check_timeout": {"type": "float", "default": 10.0},
             "check_user": {"type": "str", "default": "root"},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "requires": {"type": "dict", "default": {}},
             "unit": {"type": "str"},
         },
         required_by={"check_ready": ["check"], "tree": ["check"]},

@@ -410,7 +410,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
         program.parent.mkdir()
         program.write_text(
             f"#!/bin/sh\necho ActiveState={active}\necho NeedDaemonReload={reload}\n"
-            f"echo StateChangeTimestampMonotonic={moment}\n"
+            f"echo StateChangeTimestampMonotonic={moment}\necho UnitFileState=enabled\n"
         )
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
@@ -468,3 +468,38 @@ def test_a_wildcard_removes_what_is_there_but_not_what_is_wanted(run: Run, tree:
     assert result["changed_files"] == [kept, *gone]
     assert sorted(path.name for path in tree.glob("?/*")) == ["front.conf", "shop.conf"]
     assert not run(files=files, absent=[str(tree / "*" / "shop.conf")])["changed"]
+
+
+def test_missing_packages_are_named_and_nothing_else_is_done(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(config_files, "missing", lambda names: names[1:])
+    path = tmp_path / "one.conf"
+    files = [{"path": str(path), "content": "one\n"}]
+    result = run(files=files, packages=["nginx", "certbot"])
+    assert (result["missing_packages"], result["settled"]) == (["certbot"], False)
+    assert not result["changed"]
+    assert not path.exists()
+
+
+def test_what_is_required_is_said_before_anything_changes(run: Run, tmp_path: Path) -> None:
+    path, here = tmp_path / "one.conf", {str(tmp_path): "not said"}
+    files = [{"path": str(path), "content": "one\n"}]
+    result = run(files=files, requires=here | {str(tmp_path / "none"): "who: found nothing"})
+    assert (result["failed"], result["msg"]) == (True, "who: found nothing")
+    assert not path.exists()
+    assert run(files=files, requires=here)["changed"]
+
+
+def test_files_without_a_unit_are_settled_when_they_are_there(run: Run, tmp_path: Path) -> None:
+    files = [{"path": str(tmp_path / "one.conf"), "content": "one\n"}]
+    assert [run(files=files)["settled"] for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(("active", "wish"), [("active", "started"), ("inactive", "restarted")])
+def test_a_unit_is_settled_when_it_runs_with_the_files(
+    run: Run, old_file: Path, systemctl: Systemctl, active: str, wish: str
+) -> None:
+    systemctl(active, 0)
+    result = run(files=[{"path": str(old_file), "content": "a\n"}], unit="a.service")
+    assert (result["settled"], result["unit_wish"]) == (active == "active", wish)

@@ -69,14 +69,15 @@ def test_readme_names_every_tag(role: str) -> None:
     if "converge.yml" in tasks[-1].values():
         tasks[-1:] = load(f"roles/{role}/tasks/converge.yml")
     for task in tasks:
-        tags += [tag for tag in task["tags"] if tag not in tags]
-    section = readme(role).split("## Tags", 1)[1].split("##", 1)[0]
-    assert re.findall(r"`(\w+)`", section) == tags
+        tags += [tag for tag in task["tags"] if tag not in [*tags, "never"]]
+    section = readme(role).split("## Tags", 1)[1].split("##", 1)[0].strip()
+    assert re.findall(r"`(\w+)`", section.splitlines()[0]) == tags
 
 
 @each_role
 def test_internal_names_are_marked(role: str) -> None:
-    for name in load(f"roles/{role}/vars/main.yml"):
+    internal = ROOT / "roles" / role / "vars" / "main.yml"
+    for name in load(f"roles/{role}/vars/main.yml") if internal.exists() else ():
         assert name.startswith(f"__{role}_"), name
     for name in spec(role):
         assert name.startswith(f"{role}_"), name

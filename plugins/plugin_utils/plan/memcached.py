@@ -39,6 +39,15 @@ TAKEN = {
     "version": "the unit",
 }
 
+#: systemd filters addresses by control groups of the second version. With the first it says nothing
+#: and lets everybody in.
+FILTER = {
+    "/sys/fs/cgroup/cgroup.controllers": (
+        "memcached_allowed: this host has cgroup v1, with which systemd cannot keep other hosts"
+        " out; bind to loopback only, or say memcached_trust_network where the network itself does"
+    )
+}
+
 
 def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
     """Command, drop-in and trial of the server."""
@@ -46,18 +55,18 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
     allowed = [] if local else options["memcached_allowed"]
     problems = find_problems(options)
     data = {
-        "state": options["memcached_state"],
+        "absent": options["memcached_state"] == "absent",
         "dropin": DROPIN,
+        "template": f"{DROPIN[1:]}.j2",
         "is_local": local,
-        # On cgroup v1 systemd filters no addresses and says nothing of it.
-        "needs_filter": not local and not options["memcached_trust_network"],
+        "requires": {} if local or options["memcached_trust_network"] else FILTER,
         "families": "AF_UNIX" if options["memcached_unix_socket"] else "AF_UNIX AF_INET AF_INET6",
         "private_network": bool(options["memcached_unix_socket"]),
         "allowed": ["localhost", *allowed],
         "command": [] if problems else [PROGRAM, *long_options(settings(options))],
         "trial": [] if problems else trial(options),
     }
-    return Plan(data, problems, packages=["memcached"])
+    return Plan(data, problems, packages=[] if data["absent"] else ["memcached"])
 
 
 def is_local(options: Mapping[str, Any]) -> bool:

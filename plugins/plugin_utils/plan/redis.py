@@ -53,10 +53,12 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
     unit, etc = f"{server}-server.service", f"/etc/{server}"
     users = options["redis_acl_users"]
     given = options["redis_config"]
-    acl_file = f"{etc}/flaskops.acl"
+    acl_file, package = f"{etc}/flaskops.acl", f"{server}-server"
+    dropin = f"/etc/systemd/system/{unit}.d/flaskops.conf"
+    paths = [f"{etc}/flaskops.conf", f"{etc}/flaskops-secret.conf", acl_file, dropin]
     problems = find_problems(options)
     data = {
-        "state": options["redis_state"],
+        "absent": options["redis_state"] == "absent",
         "server": server,
         "program": f"/usr/bin/{server}-server",
         "unit": unit,
@@ -65,8 +67,11 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         "file": f"{etc}/flaskops.conf",
         "secret_file": f"{etc}/flaskops-secret.conf",
         "acl_file": acl_file,
-        "dropin": f"/etc/systemd/system/{unit}.d/flaskops.conf",
-        "package": f"{server}-server",
+        "dropin": dropin,
+        "package": package,
+        "written": [path for path in paths if path != acl_file or users],
+        "removed": [] if users else [acl_file],
+        "paths": paths,
         "is_local": rules.is_local(options["redis_bind"]),
         "directives": settings(options, acl_file) | public(given),
         "secret_directives": login(options) | secret(given),
@@ -84,7 +89,7 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         },
         "trial": trial(options, server),
     }
-    return Plan(data, problems, packages=[data["package"]])
+    return Plan(data, problems, packages=[] if data["absent"] else [package])
 
 
 def settings(options: Mapping[str, Any], acl_file: str) -> dict[str, Any]:

@@ -39,4 +39,8 @@ def plan_role(
         options = read(spec(role), variables, template)
     except OptionProblems as error:
         return Plan(problems=error.problems)
-    return PLANNERS[role](options, controller)
+    plan = PLANNERS[role](options, controller)
+    if plan.packages:
+        others = options.get(f"{role}_with_packages", [])
+        plan.packages = list(dict.fromkeys([*plan.packages, *others]))
+    return plan

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,9 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import
     OptionProblems,
     defaults,
 )
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Plan
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import TIERS
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import Tier, View
 
 PLANS: Mapping[str, Callable[[View], Tier]] = {
@@ -36,9 +38,10 @@ class HostPlan:
     problems: list[str] = field(default_factory=list)
 
 
-def plan_host(view: View) -> HostPlan:
-    """Plan every tier of a host."""
-    host = HostPlan(tiers=view.site.tiers_of(view.host))
+def plan_host(view: View, tiers: Sequence[str] = TIERS) -> HostPlan:
+    """Plan the tiers that a host is in, or some of them."""
+    host = HostPlan(tiers=[tier for tier in view.site.tiers_of(view.host) if tier in tiers])
+    planned: dict[str, Plan] = {}
     for name in host.tiers:
         if name not in PLANS:
             continue
@@ -49,17 +52,29 @@ def plan_host(view: View) -> HostPlan:
         host.options |= tier.options
         host.roles[name] = tier.roles
         host.problems += tier.problems
-        for role in tier.roles:
-            plan_into(host, role, view)
+        # The tags of the run may leave a role out.
+        planned |= {
+            role: plan_role_of(host, role, view) for role in tier.roles if view.includes(role)
+        }
+    for plan in planned.values():
+        host.problems += plan.problems
     host.problems = list(dict.fromkeys(host.problems))
+    share_packages(host, planned)
     return host
 
 
-def plan_into(host: HostPlan, role: str, view: View) -> None:
-    """Add a role's packages and problems, unless the tags of the run leave the role out."""
-    if not view.includes(role):
-        return
+def plan_role_of(host: HostPlan, role: str, view: View) -> Plan:
+    """The plan of a role on a host, with the options that the topology decides."""
     values = {**defaults(role), **view.variables, **host.options}
-    planned = plan_role(role, values, view.template, view.controller)
-    host.problems += planned.problems
-    host.packages += [name for name in planned.packages if name not in host.packages]
+    return plan_role(role, values, view.template, view.controller)
+
+
+def share_packages(host: HostPlan, planned: Mapping[str, Plan]) -> None:
+    """Let the first role that installs anything install for all, in one transaction."""
+    installing = [role for role, plan in planned.items() if plan.packages]
+    if not installing:
+        return
+    found = [name for role in installing for name in planned[role].packages]
+    host.packages = list(dict.fromkeys(found))
+    host.options |= {f"{role}_with_packages": [] for role in installing}
+    host.options[f"{installing[0]}_with_packages"] = host.packages

@@ -1,0 +1,65 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The web tier: which app hosts a site asks, and how web hosts share a certificate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import Tier, View
+
+#: A host that failed rests shortly: on a busy day all hosts may fail at once, and one request finds
+#: one back.
+REST = "max_fails=3 fail_timeout=2s"
+
+
+def plan(view: View) -> Tier:
+    """Options and problems of a host in the web tier."""
+    tier = Tier(options=certificate_options(view))
+    if view.site.balanced:
+        port = view.options("wsgi", "wsgi_port")["wsgi_port"]
+        servers = [f"{socket} {REST}" for socket in view.site.sockets(port).values()]
+        tier.options["nginx_upstream_servers"] = view.value("nginx_upstream_servers", servers)
+    prefix = view.value("nginx_url_prefix", view.value("flask_app_url_prefix", ""))
+    removed = view.value("certificate_state", "present") == "absent"
+    # An app below a path of another site has that one's certificate.
+    if not prefix and (source_of(view) != "none" or removed):
+        tier.roles.append("certificate")
+    tier.roles.append("nginx")
+    alone = len(view.site.web_hosts) < 2
+    if source_of(view) != "acme" or prefix or alone or not serves(view):
+        return tier
+    if lost := view.site.unreachable(view.site.web_hosts):
+        tier.problems.append(
+            f"private_address: found {', '.join(lost)}; several web hosts share a certificate by"
+            " ACME, so allowed is the IP address at which the others reach it (without it"
+            " ansible_host counts, or the name in the inventory)"
+        )
+    return tier
+
+
+def source_of(view: View) -> str:
+    """Where the site's certificate comes from."""
+    return str(view.value("certificate_source", "none"))
+
+
+def serves(view: View) -> bool:
+    """Whether the site is to be there."""
+    return bool(view.value("nginx_state", "present") == "present")
+
+
+def certificate_options(view: View) -> dict[str, Any]:
+    """One web host has the certificate issued; it has the challenges and hands it to the others."""
+    hosts, addresses = view.site.web_hosts, view.site.addresses
+    issuer = str(view.value("certificate_issuer", min(hosts, default="")))
+    elsewhere = issuer not in {"", view.host}
+    others = [addresses[host] for host in hosts if host != view.host]
+    issues = source_of(view) == "acme" and issuer == view.host
+    derived = {
+        "certificate_hosts": list(hosts),
+        "certificate_issuer": issuer,
+        "certificate_issuer_address": addresses.get(issuer, issuer),
+        "nginx_tls_challenge_host": addresses.get(issuer, issuer) if elsewhere else "",
+        "nginx_tls_peers": others if issues else [],
+    }
+    return {name: view.value(name, value) for name, value in derived.items()}
