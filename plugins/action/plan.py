@@ -50,6 +50,14 @@ options:
   description: Options of roles that the topology decides, as final values; without O(role).
   type: dict
   returned: without O(role)
+roles:
+  description: The roles of each tier, in their order.
+  type: dict
+  returned: without O(role)
+shown:
+  description: Tiers, roles, options and packages as people may see them, without secrets.
+  type: dict
+  returned: without O(role)
 packages:
   description: Distribution packages that the role, or all roles of the host, need.
   type: list
@@ -68,6 +76,7 @@ from ansible.errors import AnsibleError, AnsibleFileNotFound
 from ansible.plugins.action import ActionBase
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.show import public
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import (
     TIERS,
     Site,
@@ -102,7 +111,8 @@ class ActionModule(ActionBase):
             data = {**planned.data, "packages": planned.packages}
             return result | outcome(planned.problems, data)
         host = plan_host(self.view(variables, site), self._task.args.get("tiers") or TIERS)
-        return result | outcome(host.problems, asdict(host))
+        data = asdict(host)
+        return result | outcome(host.problems, {**data, "shown": public(data)})
 
     def view(self, variables: Mapping[str, Any], site: Any) -> View:
         """The host as the tiers look at it."""

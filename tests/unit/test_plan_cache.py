@@ -118,12 +118,16 @@ def test_hosts_elsewhere_are_listened_to_and_let_in() -> None:
     first = cache_tier.plan(view("b1", hosts, **groups)).options
     second = cache_tier.plan(view("b2", hosts, **groups)).options
     assert first["redis_bind"] == ["127.0.0.1", "-::1", "fd00::1"]
-    assert first["memcached_bind"] == ["127.0.0.1", "fd00::1"]
-    assert first["memcached_allowed"] == ["fd00::a1", "a2.lan"]
-    assert (second["redis_bind"], second["memcached_allowed"]) == (["127.0.0.1", "-::1"], [])
+    assert second["redis_bind"] == ["127.0.0.1", "-::1"]
     for host in ("a1", "a2"):
         env = cache_tier.environment_of(view(host, hosts, **groups))
         assert env["REDIS_URL"] == "redis://shop:pw@[fd00::1]:7000/0"
+    both = {host: {**said, "cache_server": "memcached"} for host, said in hosts.items()}
+    first = cache_tier.plan(view("b1", both, **groups)).options
+    second = cache_tier.plan(view("b2", both, **groups)).options
+    assert first["memcached_bind"] == ["127.0.0.1", "fd00::1"]
+    assert first["memcached_allowed"] == ["fd00::a1", "a2.lan"]
+    assert (second["memcached_bind"], second["memcached_allowed"]) == (["127.0.0.1"], [])
 
 
 SAID = {"flask_app_env": {"REDIS_URL": "redis://said"}}

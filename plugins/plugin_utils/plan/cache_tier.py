@@ -35,20 +35,19 @@ def plan(view: View) -> Tier:
         tier.problems.append(
             f"cache_server: found {shown(server)}; allowed are redis, memcached and none"
         )
-    clients = view.site.cache_clients_of(view.host)
-    bind = [view.site.addresses[view.host]] if clients else []
-    allowed = [view.site.addresses[host] for host in clients]
-    tier.options = {
-        "redis_bind": view.value("redis_bind", LOCAL_BIND["redis"] + bind),
-        "memcached_bind": view.value("memcached_bind", LOCAL_BIND["memcached"] + bind),
-        "memcached_allowed": view.value("memcached_allowed", allowed),
-    }
     # A server that is not the app's runs on, because others may use it, until it is to be absent.
     tier.roles = [
         role
         for role in ("redis", "memcached")
         if server == role or view.value(f"{role}_state", "present") == "absent"
     ]
+    clients = view.site.cache_clients_of(view.host)
+    bind = [view.site.addresses[view.host]] if clients else []
+    allowed = [view.site.addresses[host] for host in clients]
+    for role in tier.roles:
+        tier.options[f"{role}_bind"] = view.value(f"{role}_bind", LOCAL_BIND[role] + bind)
+    if "memcached" in tier.roles:
+        tier.options["memcached_allowed"] = view.value("memcached_allowed", allowed)
     # A name may stand for a loopback address on its own host.
     own = tier.options.get(f"{server}_bind", [])
     asked = bind + (allowed if server == "memcached" else [])
