@@ -57,9 +57,10 @@ class ActionModule(ActionBase):
         names, state = self._task.args["names"], self._task.args.get("state", "present")
         if not names:
             return result | {"changed": False}
-        options: dict[str, Any] = {"name": names, "state": state, "policy_rc_d": START_NOTHING}
+        options: dict[str, Any] = {"name": names, "state": state}
         if state == "present":
             options |= {
+                "policy_rc_d": START_NOTHING,
                 "install_recommends": False,
                 "update_cache": True,
                 "cache_valid_time": LISTS_AGE,

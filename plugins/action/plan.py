@@ -96,11 +96,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Plan; a failed result tells every problem."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        result |= {"changed": False, "_ansible_no_log": True}
+        result |= {"changed": False}
         variables: Mapping[str, Any] = task_vars or {}
         role, site = self._task.args.get("role"), self._task.args.get("site", False)
         if site is True:
-            return result | read_site(variables["groups"], variables["hostvars"]).as_data()
+            return result | outcome(
+                [], read_site(variables["groups"], variables["hostvars"]).as_data()
+            )
         if role:
             controller = replace(
                 self.controller(variables),
@@ -167,5 +169,7 @@ class ActionModule(ActionBase):
 
 
 def outcome(problems: list[str], data: dict[str, Any]) -> dict[str, Any]:
-    """The rest of a task's result: the data, or all problems as its message."""
-    return {"failed": True, "msg": "\n".join(problems)} if problems else data
+    """The rest of a task's result: the data, which may hold secrets, or all problems."""
+    if problems:
+        return {"failed": True, "msg": "\n".join(problems)}
+    return {**data, "_ansible_no_log": True}
