@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import defaults
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "roles/gunicorn/templates/etc/systemd/system"
@@ -26,11 +29,9 @@ init_plugin_loader([f"{root}/collections"])
 loader = DataLoader()
 role = f"{root}/roles/redis"
 known = {"ansible_search_path": [role], "ansible_managed": "managed"}
-for part in ("defaults", "vars"):
-    known |= loader.load_from_file(f"{role}/{part}/main.yml", trusted_as_template=True)
-files = Templar(loader=loader, variables=known | json.loads(sys.argv[2])).template(
-    known["__redis_files"]
-)
+known |= loader.load_from_file(f"{role}/vars/main.yml", trusted_as_template=True)
+known["__redis_plan"] = json.loads(sys.argv[2])
+files = Templar(loader=loader, variables=known).template(known["__redis_files"])
 print(json.dumps(files[-1]))
 """
 
@@ -45,7 +46,9 @@ def test_no_unit_makes_the_shared_socket_blocking(name: str) -> None:
 
 def redis_dropin(**variables: Any) -> tuple[str, configparser.ConfigParser]:
     """The drop-in's path and text for some variables of the role."""
-    argv = [sys.executable, "-c", REDIS, str(ROOT), json.dumps(variables)]
+    options = {**defaults("redis"), **variables}
+    plan = plan_role("redis", options, lambda _variables, value: value, Controller())
+    argv = [sys.executable, "-c", REDIS, str(ROOT), json.dumps(plan.data)]
     file = json.loads(subprocess.run(argv, capture_output=True, check=True, text=True).stdout)
     unit = configparser.ConfigParser(strict=False, interpolation=None, delimiters=["="])
     unit.read_string(file["content"])
