@@ -75,7 +75,6 @@ UNDECLARED: dict[str, set[str]] = {
         "wiring_timers",
         "wsgi_protocol",
     },
-    "memcached": {"wiring_cache_allowed", "wiring_cache_bind"},
     "nginx": {
         "certificate_name",
         "certificate_source",
@@ -94,7 +93,6 @@ UNDECLARED: dict[str, set[str]] = {
         "wsgi_protocol",
         "wsgi_server",
     },
-    "redis": {"wiring_cache_bind"},
     "uwsgi": {
         "flask_app_entrypoint",
         "flask_app_health_path",
