@@ -1,6 +1,6 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generations of an app on a host: on the disk, in systemd, and asked over HTTP."""
+"""The generations of an app on a host: on the disk, and asked over HTTP."""
 
 from __future__ import annotations
 
@@ -10,87 +10,18 @@ import os
 import shutil
 import socket
 import struct
-import subprocess
 import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import host, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import files, wsgi
 
 #: Lines of the failing unit's log in the error: one screen.
 LOG_LINES = 30
-LOG_READ = 500
 #: The last of the many lines in which uWSGI says how it was built and set up.
 UWSGI_IS_UP = 'running "unix_signal:15 '
-SYSTEMCTL_TIMEOUT = 900
 SERVED_FILE = "served"
-
-
-class Systemd:
-    """The few calls to systemd that the switch needs."""
-
-    #: Where packages put their units.
-    shipped: tuple[Path, ...] = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
-
-    def __init__(self, units: Path = Path("/etc/systemd/system")) -> None:
-        self.units = units
-
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=False
-        )
-
-    def call(self, verb: str, *units: str) -> str:
-        """Run ``systemctl verb``; an empty string, or what systemctl complained about."""
-        done = self._run("systemctl", verb, *units)
-        return "" if done.returncode == 0 else (done.stderr.strip() or f"exit {done.returncode}")
-
-    def properties(self, unit: str, *names: str) -> dict[str, str]:
-        """Properties of a unit as systemd shows them."""
-        done = self._run("systemctl", "show", unit, *(f"--property={name}" for name in names))
-        return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-
-    def later(self, name: str, seconds: int, *units: str) -> None:
-        """Stop units after a time, unless the timer of that name is stopped before."""
-        timer = (f"--unit={name}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s")
-        self._run("systemd-run", "--quiet", "--collect", *timer, "systemctl", "stop", *units)
-
-    def calendar_problem(self, schedule: str) -> str:
-        """What systemd says of an OnCalendar= that it does not understand, else nothing."""
-        done = self._run("systemd-analyze", "calendar", "--", schedule)
-        return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()
-
-    def active(self, unit: str) -> bool:
-        """True when the unit is up."""
-        return self.properties(unit, "ActiveState").get("ActiveState") == "active"
-
-    def instances(self, name: str) -> dict[int, str]:
-        """Generations of an app that systemd knows of as not inactive, with their state."""
-        done = self._run(
-            "systemctl", "list-units", "--all", "--plain", "--no-legend", f"{name}@*.service"
-        )
-        found = {}
-        for line in done.stdout.splitlines():
-            unit, _load, active, *_rest = line.split()
-            number = unit[len(name) + 1 : -len(".service")]
-            if number.isdigit() and active != "inactive":
-                found[int(number)] = active
-        return found
-
-    def log(self, unit: str, since: float) -> list[str]:
-        """Last log lines of a unit, its own and systemd's, since a Unix time."""
-        self._run("journalctl", "--sync")
-        done = self._run(
-            "journalctl",
-            "--no-pager",
-            "--quiet",
-            "--output=cat",
-            f"--unit={unit}",
-            f"--since=@{int(since)}",
-            f"--lines={LOG_READ}",
-        )
-        return excerpt(done.stdout.splitlines())
 
 
 def excerpt(lines: list[str]) -> list[str]:
@@ -190,7 +121,7 @@ class Generations:
         told = {"generation": number, "release": release.name, "created": created, **record}
         texts = {**texts, wsgi.SETTINGS_FILE: json.dumps(told, indent=2) + "\n"}
         for name, text in texts.items():
-            host.write(draft / name, text, 0o640, group)
+            files.write(draft / name, text, 0o640, gid=group)
         (draft / "release").symlink_to(release)
         os.chmod(draft, 0o755)
         shutil.rmtree(self.path(number), ignore_errors=True)
@@ -208,11 +139,11 @@ class Generations:
 
     def make_live(self, number: int) -> None:
         """The commit point: one rename."""
-        host.link(self.live_link, f"generations/{number}")
+        files.link(self.live_link, f"generations/{number}")
 
     def remember(self, number: int) -> None:
         """The generation that a rollback goes back to."""
-        host.link(self.previous_link, f"generations/{number}")
+        files.link(self.previous_link, f"generations/{number}")
 
     def remove(self, number: int) -> None:
         shutil.rmtree(self.path(number), ignore_errors=True)

@@ -1,16 +1,21 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The deploy lock of an app on a host: one run of a playbook at a time."""
+"""Locks of an app on a host: one build or switch at a time, one run of a playbook at a time."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import host
+from ansible_collections.flaskops.stack.plugins.module_utils import files
 
+#: Where what need not outlive a reboot is kept.
+RUN = Path("/run")
 SECONDS = 60
 #: The argument spec of a module's option ``lock``.
 LOCK_OPTIONS = {
@@ -22,8 +27,27 @@ LOCK_OPTIONS = {
 HELD = {"run", "who", "since"}
 
 
+class BusyError(Exception):
+    """Another process does this work for the app."""
+
+
 class LockedError(Exception):
     """Another run deploys the app."""
+
+
+@contextmanager
+def alone(name: str, work: str, *, wait: bool = False) -> Iterator[None]:
+    """Let one process do this work for an app at a time; the kernel frees the lock of a dead one.
+
+    BusyError when another is under way, unless ``wait``.
+    """
+    path = RUN / f"flaskops-{name}.{work}"
+    with open(path, "w", encoding="utf-8", opener=files.private) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            raise BusyError(f"a {work} of {name} is under way ({path} is locked)") from None
+        yield
 
 
 def dead(held: str, run: str, alive: list[str]) -> bool:
@@ -39,7 +63,7 @@ class DeployLock:
     the lock of the build or the switch.
     """
 
-    def __init__(self, name: str, folder: Path = host.RUN) -> None:
+    def __init__(self, name: str, folder: Path = RUN) -> None:
         self.name = name
         self.path = folder / f"flaskops-{name}.deploy"
 
@@ -63,7 +87,7 @@ class DeployLock:
             if held["run"] == run:
                 since = held["since"]
         text = json.dumps({"run": run, "who": who, "since": since})
-        host.write(self.path, text, 0o600)
+        files.write(self.path, text, 0o600)
 
     def free(self, run: str) -> None:
         """Let go of it, if it is this run's."""

@@ -208,7 +208,7 @@ from typing import IO, Any, cast
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
-from ansible_collections.flaskops.stack.plugins.module_utils.units import Unit, unit_state
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, Unit
 
 HIDDEN = "(secret)"
 #: The result of a module that has looked and done nothing.
@@ -697,7 +697,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     removals = [(path, old) for path in absent if (old := look_at(path)).kind != "absent"]
     changed_files = [new.path for new, _old in changes] + [path for path, _old in removals]
 
-    unit = unit_state(params["unit"]) if params["unit"] else Unit()
+    unit = Systemd().unit(params["unit"]) if params["unit"] else Unit()
     stale = not changed_files and unit.older_than(file.mtime for file in found)
     reload_needed = unit.reload_needed or any(
         path.startswith("/etc/systemd/system/") for path in changed_files

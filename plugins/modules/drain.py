@@ -62,8 +62,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import host
-from ansible_collections.flaskops.stack.plugins.module_utils.units import unit_state
+from ansible_collections.flaskops.stack.plugins.module_utils import files
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 #: A server of an upstream as the role writes it, with the mark it keeps.
 MARK = " down; # drained"
@@ -117,7 +117,7 @@ def plan(texts: dict[Path, str], addresses: Collection[str], state: str) -> dict
 def write(texts: dict[Path, str]) -> None:
     """Replace the files, each by a rename."""
     for path, text in texts.items():
-        host.write(path, text, 0o644)
+        files.write(path, text, 0o644)
 
 
 def run(*command: str) -> str:
@@ -163,7 +163,7 @@ def bring_about(
     before = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.conf"))}
     texts = plan(before, addresses, state)
     # A run that was cut off has written, and nginx may not have read it.
-    unread = unit_state(NGINX).older_than(path.stat().st_mtime for path in before)
+    unread = Systemd().unit(NGINX).older_than(path.stat().st_mtime for path in before)
     changed, quiet = bool(texts) or unread, True
     if changed and not check_mode:
         write(texts)

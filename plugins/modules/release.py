@@ -278,11 +278,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import host
+from ansible_collections.flaskops.stack.plugins.module_utils import files
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     LOCK_OPTIONS,
     DeployLock,
     LockedError,
+    alone,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
 from ansible_collections.flaskops.stack.plugins.module_utils.unpack import ArchiveError, unpack
@@ -800,8 +801,8 @@ def seed(source: Path, target: Path) -> None:
 def tree(root: Path) -> Iterator[str]:
     """Every path below and including ``root``, links not followed."""
     yield str(root)
-    for folder, folders, files in os.walk(root):
-        for name in (*folders, *files):
+    for folder, folders, names_of_files in os.walk(root):
+        for name in (*folders, *names_of_files):
             yield os.path.join(folder, name)
 
 
@@ -899,7 +900,9 @@ class Releases:
         os.chmod(self.release, 0o755)
         surplus = self._surplus()
         self._gather(surplus)
-        host.write(self.release / MARKER, json.dumps(record, indent=2) + "\n", 0o640, owner.gid)
+        files.write(
+            self.release / MARKER, json.dumps(record, indent=2) + "\n", 0o640, gid=owner.gid
+        )
         self.changed = True
         for release in surplus:
             self._remove(release)
@@ -917,12 +920,12 @@ class Releases:
         if not path.is_file() or path.read_bytes().decode() != text:
             self.changed = True
             if not self.check_mode:
-                host.write(path, text, 0o640, Owner.named(self.params["user"]).gid)
+                files.write(path, text, 0o640, gid=Owner.named(self.params["user"]).gid)
         link, wanted = folder / "release", f"../releases/{self.release.name}"
         if not link.is_symlink() or os.readlink(link) != wanted:
             self.changed = True
             if not self.check_mode:
-                host.link(link, wanted)
+                files.link(link, wanted)
 
     def _layout(self, owner: Owner) -> Iterator[tuple[Path, int, int, int]]:
         yield self.home, 0o755, 0, 0
@@ -1005,8 +1008,8 @@ class Releases:
         given: str = self.params["environment"]
         record = self.record()
         code = self.release / "code"
-        files = dotenv_files(code / record.get("subdirectory", ""), code)
-        own = {name for file in files for name in names(file)}
+        dotenv = dotenv_files(code / record.get("subdirectory", ""), code)
+        own = {name for file in dotenv for name in names(file)}
         taken = {bare(name) for name in parse_environment(given)} | {bare(name) for name in own}
         facts = {"FLASKOPS_RELEASE": record["id"], "FLASKOPS_REVISION": record["revision"]}
         defaults = parse_environment(self.params["environment_defaults"])
@@ -1033,7 +1036,7 @@ class Releases:
         if not path.is_file():
             if self.check_mode:
                 return {}
-            host.write(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", 0o600, 0)
+            files.write(path, secrets.token_urlsafe(SECRET_BYTES) + "\n", 0o600)
             self.changed = True
         key, *others = path.read_text("utf-8").splitlines()
         days = self.params["key_days"]
@@ -1164,7 +1167,7 @@ def main() -> None:
     selected = False
     try:
         releases = Releases(module.params, check_mode=module.check_mode)
-        with nullcontext() if module.check_mode else host.alone(name, "build", wait=True):
+        with nullcontext() if module.check_mode else alone(name, "build", wait=True):
             if lock and not module.check_mode:
                 DeployLock(name).take(**lock)
             if module.params["state"] == "built" and can_build:

@@ -76,9 +76,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import host
-from ansible_collections.flaskops.stack.plugins.module_utils.generations import Systemd
-from ansible_collections.flaskops.stack.plugins.module_utils.lock import DeployLock, LockedError
+from ansible_collections.flaskops.stack.plugins.module_utils import lock as locks
+from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
+    BusyError,
+    DeployLock,
+    LockedError,
+)
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, SystemdError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 #: What stays when the app's data is kept.
@@ -281,7 +285,7 @@ class App:
         for unit in plan.units:
             discard(self.systemd.units / unit)
         if plan.units or plan.around:
-            self._must("daemon-reload")
+            self.systemd.must("daemon-reload")
         for name in plan.entries:
             discard(self.home / name)
         if plan.home and not self.keep_data:
@@ -299,16 +303,11 @@ class App:
         first = [unit for unit in units if not unit.endswith(".service")]
         for some in (first, [unit for unit in units if unit not in first]):
             if some:
-                self._must("stop", *some)
+                self.systemd.must("stop", *some)
         # A transient timer, which would stop what is not there any more.
         self.systemd.call("stop", f"flaskops-{self.name}-lease.timer")
         for unit in units:
             self.systemd.call("reset-failed", unit)
-
-    def _must(self, verb: str, *units: str) -> None:
-        problem = self.systemd.call(verb, *units)
-        if problem:
-            raise RemoveError(f"systemctl {verb} {' '.join(units)}: {problem}".strip())
 
     def _remove_user(self) -> None:
         gid = pwd.getpwnam(self.user).pw_gid
@@ -344,7 +343,7 @@ def alone(name: str, minutes: int) -> Iterator[None]:
     deploy, run = DeployLock(name), secrets.token_hex(8)
     with ExitStack() as stack:
         for lock in LOCKS:
-            stack.enter_context(host.alone(name, lock))
+            stack.enter_context(locks.alone(name, lock))
         deploy.take(run, "a removal", minutes, [])
         stack.callback(deploy.free, run)
         yield
@@ -382,7 +381,7 @@ def main() -> None:
         with nullcontext() if idle else alone(params["name"], params["lock_minutes"]):
             if not idle:
                 app.remove(app.plan())  # the locks are files of the app too
-    except (RemoveError, host.BusyError, LockedError) as error:
+    except (RemoveError, SystemdError, BusyError, LockedError) as error:
         module.fail_json(msg=f"{params['name']} was not removed. {error}")
     text = "".join(f"-{line}\n" for line in told)
     module.exit_json(changed=bool(plan), removed=told, diff={"prepared": text})

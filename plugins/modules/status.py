@@ -197,10 +197,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils import tls, wsgi
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
-    Systemd,
     ask,
     probe_path,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 GENERATION_UNIT = re.compile(rf"({NAME.pattern})@[0-9]+\.service")

@@ -276,18 +276,22 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import host, parts, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import files, parts, wsgi
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
-    Systemd,
     ask,
+    excerpt,
     probe_path,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     LOCK_OPTIONS,
+    RUN,
+    BusyError,
     DeployLock,
     LockedError,
+    alone,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, SystemdError
 
 WRAPPER = "flaskops_wsgi.py"
 #: Seconds that a background process must stay up.
@@ -323,7 +327,7 @@ class Wanted:
     parts: dict[str, str] = field(default_factory=dict)
     lease: int = 900
     recorded: str = ""
-    run_folder: Path = host.RUN
+    run_folder: Path = RUN
     protocol: str = "http"
 
     @property
@@ -416,11 +420,7 @@ class Switch:
         return [unit for unit in self._parts(number) if unit not in jobs | {*self._timers(number)}]
 
     def _write_unit(self, name: str, text: str) -> bool:
-        path = self.systemd.units / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            return False
-        host.write(path, text, 0o644)
-        return True
+        return files.update(self.systemd.units / name, text, 0o644)
 
     # the switch ----------------------------------------------------------------------------------
 
@@ -533,7 +533,7 @@ class Switch:
     def _take_lease(self, number: int, moved_from: dict[str, str]) -> None:
         """Whatever becomes of this run, the new generation does not stay beside the live one."""
         noted = {"generation": number, "was_open": self.was_open, "moved_from": moved_from}
-        host.write(self._lease_file, json.dumps(noted), 0o600)
+        files.write(self._lease_file, json.dumps(noted), 0o600)
         self._stop_lease_timer()
         if number != self.generations.live():
             parts_of_it = [name.replace("@.", f"@{number}.") for name in self.wanted.parts]
@@ -634,7 +634,7 @@ class Switch:
             listen = re.search(r"^ListenStream=(.*)$", self.wanted.units["socket"], re.MULTILINE)
             raise SwitchError(
                 f"{unit} cannot listen on {listen[1] if listen else 'its address'}",
-                self.systemd.log(unit, since),
+                self._log(unit, since),
             )
         if self.systemd.active(self._service(number)):
             self._must("stop", self._service(number))
@@ -657,7 +657,7 @@ class Switch:
             raise SwitchError(
                 f"Generation {number} of {self.wanted.name} (release {self.wanted.release.name}) "
                 "did not start",
-                self.systemd.log(service, since),
+                self._log(service, since),
             )
         self.actions.append(f"generation {number} started")
         self._ask(number, since)
@@ -671,14 +671,14 @@ class Switch:
             self.systemd.call("reset-failed", unit)
             problem = self.systemd.call("start", unit)
             if problem:
-                raise SwitchError(f"{unit} did not start", self.systemd.log(unit, since))
+                raise SwitchError(f"{unit} did not start", self._log(unit, since))
         if units:
             since = time.time()
             time.sleep(SETTLE)
         for unit in units:
             told = self.systemd.properties(unit, "ActiveState", "NRestarts")
             if told.get("ActiveState") != "active" or told.get("NRestarts") not in ("0", None):
-                raise SwitchError(f"{unit} ended at once", self.systemd.log(unit, since - SETTLE))
+                raise SwitchError(f"{unit} ended at once", self._log(unit, since - SETTLE))
 
     def _ask(self, number: int, since: float) -> None:
         """Over HTTP, on the generation's own socket: as often as wanted, each time its release."""
@@ -694,7 +694,7 @@ class Switch:
                 raise SwitchError(
                     f"Generation {number} of {self.wanted.name} started, but "
                     f"GET {health['path']} {problem}",
-                    self.systemd.log(self._service(number), since),
+                    self._log(self._service(number), since),
                 )
         self.actions.append(f"generation {number} answered {probes} times")
 
@@ -791,10 +791,14 @@ class Switch:
         for number in others[: max(len(others) - room, 0)]:
             self._forget(number)
 
+    def _log(self, unit: str, since: float) -> list[str]:
+        return excerpt(self.systemd.log(unit, since))
+
     def _must(self, verb: str, *units: str) -> None:
-        problem = self.systemd.call(verb, *units)
-        if problem:
-            raise SwitchError(f"systemctl {verb} {' '.join(units)}: {problem}".strip())
+        try:
+            self.systemd.must(verb, *units)
+        except SystemdError as error:
+            raise SwitchError(str(error)) from None
 
     def _result(self, number: int, before: int, *, pending: bool = False) -> dict[str, Any]:
         release = self.generations.record(number)["release"] if number else ""
@@ -1038,7 +1042,7 @@ def main() -> None:
     actions: list[str] = []
     result: dict[str, Any] = {}
     try:
-        with nullcontext() if module.check_mode else host.alone(name, "switch"):
+        with nullcontext() if module.check_mode else alone(name, "switch"):
             lock = module.params["lock"]
             try:
                 if lock and not module.check_mode:
@@ -1057,7 +1061,7 @@ def main() -> None:
         if phase == "withdraw":  # what was started is the other run's
             module.exit_json(changed=False, pending=False, actions=[])
         module.fail_json(msg=str(error), actions=actions)
-    except host.BusyError as error:
+    except BusyError as error:
         module.fail_json(msg=f"Not switched: {error}", actions=actions)
     except SwitchError as error:
         after = aftermath(generations, systemd, name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import units
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, Unit
 from ansible_collections.flaskops.stack.plugins.modules import drain
 
 SITE = """\
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "one.conf").write_text(LOCAL)
     monkeypatch.setattr(drain, "run", lambda *_: "")
     monkeypatch.setattr(drain, "reload", lambda _: True)
-    monkeypatch.setattr(drain, "unit_state", lambda _: units.Unit(since=time.time() + 60))
+    monkeypatch.setattr(Systemd, "unit", lambda *_: Unit(since=time.time() + 60))
     return tmp_path
 
 
@@ -101,7 +101,7 @@ def test_what_a_run_that_was_cut_off_has_written_is_read(
 ) -> None:
     go(folder, "192.0.2.11")
     read: list[int] = []
-    monkeypatch.setattr(drain, "unit_state", lambda _: units.Unit(since=time.time() - 60))
+    monkeypatch.setattr(Systemd, "unit", lambda *_: Unit(since=time.time() - 60))
 
     def reload(timeout: int) -> bool:
         read.append(timeout)

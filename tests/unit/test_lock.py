@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.lookup import this_run
+from ansible_collections.flaskops.stack.plugins.module_utils import lock as locks
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import DeployLock, LockedError
 
 ALL = ["desk/1/run-1/x", "desk/1/run-2/x"]
@@ -84,3 +85,14 @@ def test_this_run_is_alive() -> None:
     (told,) = this_run.LookupModule().run([])
     assert told["run"].split("/")[0] == os.uname().nodename
     assert "@" in told["who"]
+
+
+def test_work_is_done_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "RUN", tmp_path)
+    with locks.alone("shop", "build"), locks.alone("shop", "switch"), locks.alone("other", "build"):
+        said = r"^a build of shop is under way \(.*/flaskops-shop\.build is locked\)$"
+        with pytest.raises(locks.BusyError, match=said), locks.alone("shop", "build"):
+            pytest.fail("two at once")
+    with locks.alone("shop", "build"):
+        pass
+    assert (tmp_path / "flaskops-shop.build").stat().st_mode & 0o7777 == 0o600

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import host
+from ansible_collections.flaskops.stack.plugins.module_utils import files as host_files
 from ansible_collections.flaskops.stack.plugins.modules import release
 
 ME = release.Owner(os.getuid(), os.getgid())
@@ -25,6 +25,7 @@ ME = release.Owner(os.getuid(), os.getgid())
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(release.Owner, "named", classmethod(lambda cls, name: ME))
     monkeypatch.setattr(os, "chown", lambda *_: None)
+    monkeypatch.setattr(os, "fchown", lambda *_: None)
     monkeypatch.setattr(os, "lchown", lambda *_: None)
     return tmp_path / "shop"
 
@@ -781,16 +782,16 @@ def test_a_build_killed_before_its_marker_lacks_nothing_when_it_has_one(
     files = {"requirements.txt": "", "static/app.12345678.css": "x"}
     build(home, monkeypatch, files, id="abc-1", fingerprint=FINGERPRINT, keep=1)
     seen: list[Any] = []
-    write = host.write
+    write = host_files.write
 
-    def written(path: Path, *rest: Any) -> None:
+    def written(path: Path, *rest: Any, **owner: Any) -> None:
         if path.name == release.MARKER:
             mode = path.parent.stat().st_mode & 0o777
             seen[:] = [mode, *sorted(p.name for p in (home / "assets/static").iterdir())]
             seen.append((home / "releases/abc-1").exists())
-        write(path, *rest)
+        write(path, *rest, **owner)
 
-    monkeypatch.setattr(host, "write", written)
+    monkeypatch.setattr(host_files, "write", written)
     files = {"requirements.txt": "", "static/app.87654321.css": "x"}
     build(home, monkeypatch, files, id="abc-2", fingerprint=FINGERPRINT, keep=1)
     assert seen == [0o755, "app.87654321.css", True]

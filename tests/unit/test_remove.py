@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils.generations import Systemd
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, SystemdError
 from ansible_collections.flaskops.stack.plugins.modules import remove
 
 
@@ -126,7 +126,7 @@ def test_sockets_stop_first_and_units_go_before_files(host: Host) -> None:
 def test_what_does_not_stop_is_not_removed(host: Host) -> None:
     before = host.picture()
     host.systemd.fails = "stop"
-    with pytest.raises(remove.RemoveError, match=r"systemctl stop .*: it does not stop"):
+    with pytest.raises(SystemdError, match=r"systemctl stop .*: it does not stop"):
         host.take_away()
     assert host.picture() == before
 

@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.filter import status as table
 from ansible_collections.flaskops.stack.plugins.module_utils import generations, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.modules import status
 
 TOKEN = "token-that-nobody-sees"
@@ -26,7 +27,7 @@ HEALTH = {
 }
 
 
-class FakeSystemd(generations.Systemd):
+class FakeSystemd(Systemd):
     """Units with the properties that a test gives them."""
 
     def __init__(self, units: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils import generations, parts, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.modules import switch
 
 HEALTH = {
@@ -30,7 +31,7 @@ HEALTH = {
 }
 
 
-class FakeSystemd(generations.Systemd):
+class FakeSystemd(Systemd):
     """Units as a table of states; a started generation answers HTTP on its own socket."""
 
     def __init__(self, units: Path, home: Path) -> None:
@@ -122,7 +123,7 @@ class Host:
         self.home.mkdir()
         self.systemd = FakeSystemd(self.units, self.home)
         self.generations = generations.Generations(self.home)
-        monkeypatch.setattr(os, "chown", lambda *_: None)
+        monkeypatch.setattr(os, "fchown", lambda *_: None)
         monkeypatch.setattr(switch.Switch, "probe_path", lambda _, n: self.home / f"probe-{n}.sock")
 
     def wanted(self, release: str = "r1", **changes: Any) -> switch.Wanted:

@@ -7,10 +7,14 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import units
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import (
+    Systemd,
+    SystemdError,
+    Unit,
+)
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, **properties: str) -> units.Unit:
+def asked(monkeypatch: pytest.MonkeyPatch, **properties: str) -> Unit:
     """The state of a unit of which systemd shows this."""
     shown = "".join(f"{name}={value}\n" for name, value in properties.items())
 
@@ -18,7 +22,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, **properties: str) -> units.Unit:
         return subprocess.CompletedProcess(command, 0, stdout=shown)
 
     monkeypatch.setattr(subprocess, "run", run)
-    return units.unit_state("nginx.service")
+    return Systemd().unit("nginx.service")
 
 
 def active_since(seconds: float) -> dict[str, str]:
@@ -55,3 +59,21 @@ def test_a_settled_unit_needs_nothing(
 ) -> None:
     shown = {**active_since(60), "UnitFileState": state, "NeedDaemonReload": reload}
     assert asked(monkeypatch, **shown).settled is settled
+
+
+def test_a_call_that_fails_says_what_was_called_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 5, stderr="Unit shop.socket not loaded.\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    said = "^systemctl start shop.socket: Unit shop.socket not loaded.$"
+    with pytest.raises(SystemdError, match=said):
+        Systemd().must("start", "shop.socket")
+
+
+def test_a_host_without_systemd_has_no_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError("systemctl")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert Systemd().unit("nginx.service") == Unit()
