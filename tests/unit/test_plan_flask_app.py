@@ -212,20 +212,19 @@ def test_debug_may_be_off(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "key", "fallbacks"),
+    ("given", "named", "shared"),
     [
-        ({}, False, False),
-        ({"SECRET_KEY": "x"}, True, False),
-        ({"FLASK_SECRET_KEY": "x"}, True, False),
-        ({"SECRET_KEY": None}, False, False),
-        ({"SECRET_KEY_FALLBACKS": ["x"]}, False, True),
-        ({"FLASK_SECRET_KEY_FALLBACKS": ["x"]}, False, True),
+        ({}, "", True),
+        ({"SECRET_KEY": "x"}, "SECRET_KEY", False),
+        ({"FLASK_SECRET_KEY": "x"}, "SECRET_KEY", False),
+        ({"SECRET_KEY": None}, "", True),
+        ({"SECRET_KEY_FALLBACKS": ["x"]}, "SECRET_KEY_FALLBACKS", True),
+        ({"FLASK_SECRET_KEY_FALLBACKS": ["x"]}, "SECRET_KEY_FALLBACKS", True),
     ],
 )
-def test_a_key_that_is_given(given: dict[str, Any], key: bool, fallbacks: bool) -> None:
+def test_a_key_that_is_given(given: dict[str, Any], named: str, shared: bool) -> None:
     found = data(flask_app_env=given, flask_app_hosts=["a", "b"])
-    assert (found["key_given"], found["fallbacks_given"]) == (key, fallbacks)
-    assert found["shares_key"] is not key
+    assert (found["given_key"], found["shares_key"]) == (named, shared)
 
 
 def test_one_host_shares_no_key() -> None:
@@ -283,7 +282,7 @@ def test_a_directory_is_packed_only_where_tasks_take_it(tmp_path: Path) -> None:
     path = Path(found["archive"]["path"])
     assert path.parent == tmp_path / "scratch"
     assert found["archive"]["name"] == path.name == f"source-{found['revision']}.tar.gz"
-    assert base64.b64decode(found["archive"]["content"]) == path.read_bytes()
+    assert base64.b64decode(found["build"]["archive"]) == path.read_bytes()
     assert found["id"] == f"{found['revision']}-{found['recipe']}"
 
 
@@ -315,6 +314,7 @@ def test_of_git_the_host_finds_the_revision() -> None:
         "secret_file": "/srv/shop/git_credentials",
         "key_file": "",
         "environment": {
+            "GIT_TERMINAL_PROMPT": "0",
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "credential.helper",
             "GIT_CONFIG_VALUE_0": "store --file=/srv/shop/git_credentials",
@@ -330,7 +330,7 @@ def test_a_deploy_key_is_a_text_or_a_file(given: str) -> None:
     plan = planned(controller, flask_app_source="git@x.org:shop", flask_app_deploy_key=given)
     assert plan.data["git"]["secret"] == KEY
     assert plan.data["git"]["key_file"] == plan.data["git"]["secret_file"] == "/srv/shop/deploy_key"
-    assert plan.data["git"]["environment"] == {}
+    assert plan.data["git"]["environment"] == {"GIT_TERMINAL_PROMPT": "0"}
     assert plan.packages[-2:] == ["git", "openssh-client"]
 
 
@@ -351,6 +351,43 @@ def test_an_account_that_is_there_for_other_work_keeps_what_it_has() -> None:
 
 
 def test_commands_are_those_that_are_given() -> None:
-    assert data()["commands"] == []
-    found = data(flask_app_migrate_command="flask db upgrade", flask_app_release_commands="a, b")
-    assert found["commands"] == ["flask db upgrade", "a", "b"]
+    assert (data()["commands"]["script"], data()["commands"]["marker"]) == ("", "")
+    found = data(
+        flask_app_migrate_command="flask db upgrade",
+        flask_app_release_commands="a, echo $HOME",
+        flask_app_entrypoint="shop:app",
+    )["commands"]
+    assert found["script"] == "flask db upgrade\na\necho $HOME"
+    assert found["escaped"].endswith("\necho $$HOME")
+    # A release on a host has this file when the same commands have run.
+    assert found["marker"] == "commands-4a1b2821"
+    assert "--unit=flaskops-shop-commands" in found["options"]
+    assert found["options"][-1] == "--setenv=FLASK_APP=shop:app"
+
+
+@pytest.mark.parametrize(
+    ("source", "comes_along", "main", "deploy"),
+    [
+        (PULSE, True, "prepared", "built"),
+        ("git@x.org:shop", True, "built", "built"),
+        ("pypi:shop==1", True, "built", "built"),
+        (None, False, "prepared", "prepared"),
+    ],
+)
+def test_the_first_call_builds_where_that_costs_nothing(
+    tmp_path: Path, source: str | None, comes_along: bool, main: str, deploy: str
+) -> None:
+    if source is None:
+        large = tmp_path / "large.zip"
+        with zipfile.ZipFile(large, "w") as made:
+            made.writestr("app.py", b"x" * 300_000)
+        source = str(large)
+    for entry_point, state in (("main", main), ("deploy", deploy)):
+        controller = Controller(scratch=str(tmp_path), entry_point=entry_point)
+        found = data(controller, flask_app_source=source)
+        assert (found["comes_along"], found["look"]["state"]) == (comes_along, state)
+        assert "brotli" in found["look"]["packages"]
+        assert found["look"]["archive"] == (found["build"]["archive"] if state == "built" else "")
+        assert (found["build"]["state"], found["build"]["packages"]) == ("built", [])
+        assert found["build"]["checkout"] == ("/srv/shop/source" if "git@" in source else "")
+    assert data(Controller(scratch=str(tmp_path), entry_point="preflight"))["revision"] == ""

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import archive
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.app_environment import (
+    AppEnvironment,
     app_environment,
     as_texts,
 )
@@ -31,6 +32,9 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import 
 
 #: Entry points that work on the release that is live: they need no source.
 ON_THE_LIVE_RELEASE = ("environment", "accept_secret_key", "sign_secret_key")
+#: Entry points whose tasks take the source as one file.
+BUILDING = ("main", "deploy")
+MARKER_LENGTH = 8
 #: Options that the tasks take as they are, by the names that they have there.
 AS_GIVEN = (
     "name",
@@ -49,10 +53,7 @@ AS_GIVEN = (
     "static_fingerprint",
     "secret_key_days",
     "keep_releases",
-    "lock_minutes",
-    "entrypoint",
-    "commands_timeout",
-    "keep_data",
+    "lock",
     "hosts",
 )
 
@@ -73,10 +74,11 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     if needs_source:
         problems += source_problems(options, source, key)
     packed = pack(source, controller, problems)
+    checkout = f"{options['flask_app_home']}/source" if source.kind == "git" else ""
+    needed = packages(options, source) if needs_source else []
     digest = recipe_digest(options, source)
     revision = source.revision or packed.revision
     several = len(options["flask_app_hosts"]) > 1
-    commands = [options["flask_app_migrate_command"], *options["flask_app_release_commands"]]
     data = {name: options[f"flask_app_{name}"] for name in AS_GIVEN} | {
         "account": account(options),
         "kind": source.kind,
@@ -86,7 +88,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "file": source.file,
         "requirement": source.requirement,
         "git": git(options["flask_app_home"], source, key) if source.kind == "git" else {},
-        "archive": asdict(packed) | {"name": Path(packed.path).name},
+        "archive": {"path": packed.path, "name": Path(packed.path).name},
         # Of git the host finds it out.
         "revision": revision,
         "recipe": digest,
@@ -94,12 +96,67 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "environment": dict(environment.given),
         "environment_defaults": dict(environment.defaults),
         "build_environment": build,
-        "key_given": environment.key_given,
-        "fallbacks_given": environment.fallbacks_given,
+        "given_key": given_key(environment),
         "shares_key": several and not environment.key_given,
-        "commands": [command for command in commands if command],
+        "commands": commands(options),
+        **calls(controller.entry_point, source, packed, checkout, needed),
     }
-    return Plan(data, problems, packages(options, source) if needs_source else [])
+    return Plan(data, problems, needed)
+
+
+def calls(
+    entry_point: str, source: Source, packed: archive.Archive, checkout: str, needed: list[str]
+) -> dict[str, Any]:
+    """What the calls of the module release differ in: the first one, and those of a change.
+
+    The first call builds when that costs nothing where the release is there: an archive is sent
+    along only in a deploy, which expects a new release. ``comes_along`` says that a release is
+    built without anything that other tasks bring.
+    """
+    nothing = {"state": "prepared", "archive": "", "checkout": "", "packages": []}
+    build = nothing | {"state": "built", "archive": packed.content, "checkout": checkout}
+    comes_along = bool(packed.content or checkout or source.requirement)
+    at_once = comes_along and (entry_point == "deploy" or not packed.content)
+    return {
+        "comes_along": comes_along,
+        "look": (build if at_once else nothing) | {"packages": needed},
+        "prepare": nothing,
+        "build": build,
+    }
+
+
+def commands(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs once per release: the script, and options of systemd-run for it.
+
+    systemd would put the environment's values in the place of ``$NAME``, for all to see in the
+    command line; ``$$`` is a ``$`` to it.
+    """
+    given = [options["flask_app_migrate_command"], *options["flask_app_release_commands"]]
+    script = "\n".join(command for command in given if command)
+    digest = hashlib.sha256(script.encode()).hexdigest()[:MARKER_LENGTH]
+    named = options["flask_app_entrypoint"]
+    return {
+        "script": script,
+        "escaped": script.replace("$", "$$"),
+        "marker": f"commands-{digest}" if script else "",
+        "options": [
+            # A fixed name: what a killed run has left running is not started a second time.
+            f"--unit=flaskops-{options['flask_app_name']}-commands",
+            f"--property=TimeoutStartSec={options['flask_app_commands_timeout']}",
+            f"--property=User={options['flask_app_user']}",
+            f"--property=EnvironmentFile={options['flask_app_home']}/next/env",
+            f"--property=ReadWritePaths={options['flask_app_home']}/shared",
+            # Without one the app's own .flaskenv has a say.
+            *([f"--setenv=FLASK_APP={named}"] if named else []),
+        ],
+    }
+
+
+def given_key(environment: AppEnvironment) -> str:
+    """The name of what people give themselves, so that nobody else may rotate it; mostly none."""
+    if environment.fallbacks_given:
+        return "SECRET_KEY_FALLBACKS"
+    return "SECRET_KEY" if environment.key_given else ""
 
 
 def account(options: Mapping[str, Any]) -> dict[str, str]:
@@ -120,6 +177,8 @@ def packages(options: Mapping[str, Any], source: Source) -> list[str]:
 def git(home: str, source: Source, key: DeployKey) -> dict[str, Any]:
     """What git has to know and its command line must not: a login or a key, each in a file."""
     credentials, key_file = f"{home}/git_credentials", f"{home}/deploy_key"
+    # A git that asks would wait for ever.
+    silent = {"GIT_TERMINAL_PROMPT": "0"}
     helper = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "credential.helper",
@@ -131,7 +190,7 @@ def git(home: str, source: Source, key: DeployKey) -> dict[str, Any]:
         "secret": secret + "\n" if secret else "",
         "secret_file": credentials if source.login else key_file,
         "key_file": key_file if key.given else "",
-        "environment": helper if source.login else {},
+        "environment": silent | (helper if source.login else {}),
     }
 
 
@@ -139,7 +198,7 @@ def pack(source: Source, controller: Controller, problems: list[str]) -> archive
     """The files of a source on the controller as one; none where only problems are asked for."""
     path = Path(source.address).absolute()
     try:
-        if source.on_controller and controller.scratch:
+        if source.on_controller and controller.scratch and controller.entry_point in BUILDING:
             return archive.archive_of(path, Path(controller.scratch))
         if source.kind in {"archive", "wheel"}:
             archive.digest_of(path)
