@@ -56,7 +56,6 @@ UNDECLARED: dict[str, set[str]] = {
         "wiring_addresses",
         "wiring_web_hosts",
     },
-    "flask_app": {"nginx_static_max_age", "wiring_lock"},
     "gunicorn": {
         "flask_app_entrypoint",
         "flask_app_health_path",
