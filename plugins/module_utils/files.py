@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -51,11 +52,20 @@ def write(
         raise
 
 
-def update(path: Path, text: str, mode: int) -> bool:
-    """Write a file of root's where it has another text; whether it had."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+def same(path: Path, content: str | bytes, mode: int) -> bool:
+    """Whether a file has this content and mode."""
+    wanted = content.encode() if isinstance(content, str) else content
+    try:
+        return path.read_bytes() == wanted and stat.S_IMODE(path.stat().st_mode) == mode
+    except OSError:
         return False
-    write(path, text, mode)
+
+
+def update(path: Path, content: str | bytes, mode: int) -> bool:
+    """Write a file where its content or its mode is another one; whether it was."""
+    if same(path, content, mode):
+        return False
+    write(path, content, mode)
     return True
 
 

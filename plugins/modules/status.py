@@ -194,7 +194,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import tls, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate import site as sites
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate.command import TlsError
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
     ask,
@@ -504,12 +506,12 @@ def without_login(source: str) -> str:
     return re.sub(r"^((?:git\+)?https?://)[^/@]*@", r"\1", source)
 
 
-def certificate(site: tls.Site) -> dict[str, Any]:
+def certificate(site: sites.Site) -> dict[str, Any]:
     """What a site's visitors are shown."""
     live = site.live()
     told: dict[str, Any] = {"name": site.name, "source": live.source if live else "lost"}
     told |= {"days_left": -1, "names": [], "issuer": bool(site.settings.get("issuer", True))}
-    with suppress(tls.TlsError):
+    with suppress(TlsError):
         if live is not None:
             facts = live.facts()
             told |= {"days_left": facts.days_left, "names": sorted(facts.names)}
@@ -566,7 +568,7 @@ def main() -> None:
         problems=list(services(systemd)),
         certificates=[
             certificate(site)
-            for site in tls.sites()
+            for site in sites.every()
             if name in ("", site.name) and not site.settings.get("retired")
         ],
         pages=[one for one in pages() if name in ("", one["site"])],

@@ -8,35 +8,53 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jinja2
 import pytest
 from ansible_collections.flaskops.stack.plugins.filter import certificate
-from ansible_collections.flaskops.stack.plugins.module_utils import tls
-from ansible_collections.flaskops.stack.plugins.modules import certificate as module
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate import (
+    handover,
+    keeper,
+    lineage,
+    nginx,
+    phases,
+    program,
+    shipped,
+    site,
+)
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate.acme import Acme
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate.command import TlsError
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate.handover import Handover
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate.pair import (
+    Pair,
+    comparable,
+    self_signed,
+)
+from ansible_collections.flaskops.stack.plugins.module_utils.certificate.site import Site
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["shop.example.com", "www.shop.example.com"]
-RELOAD_NGINX = tls.reload_nginx
+RELOAD_NGINX = nginx.reload
 
 
 @pytest.fixture(autouse=True)
-def nginx(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What nginx was asked; a text in it makes nginx refuse."""
     asked: list[str] = []
 
     def reload() -> None:
         if "refuse" in asked:
-            raise tls.TlsError("nginx refuses")
+            raise TlsError("nginx refuses")
         asked.append("reload")
 
-    monkeypatch.setattr(tls, "reload_nginx", reload)
+    monkeypatch.setattr(nginx, "reload", reload)
     return asked
 
 
@@ -45,13 +63,15 @@ class Host:
 
     def __init__(self, root: Path, **settings: Any) -> None:
         self.root = root
-        self.site = tls.Site("shop", root / "tls")
-        self.site.bundle = root / "shop.cms"
+        self.site = Site("shop", root / "tls")
+        self.acme = Acme(self.site)
+        self.handover = Handover(self.site)
+        self.handover.bundle = root / "shop.cms"
         self.site.home.mkdir(parents=True)
         known = {"source": "acme", "domains": NAMES, "server": "https://acme.example/dir"}
         (self.site.home / "settings.json").write_text(json.dumps(known | settings))
 
-    def lineage(self, pair: tls.Pair, server: str = "https://acme.example/dir") -> None:
+    def lineage(self, pair: Pair, server: str = "https://acme.example/dir") -> None:
         place = self.root / "letsencrypt/live/shop"
         place.mkdir(parents=True, exist_ok=True)
         (place / "fullchain.pem").write_bytes(pair.fullchain)
@@ -65,15 +85,15 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(tls, "LETSENCRYPT", tmp_path / "letsencrypt")
+    monkeypatch.setattr(lineage, "LETSENCRYPT", tmp_path / "letsencrypt")
     return Host(tmp_path)
 
 
-def issued(days: int = 90, names: list[str] = NAMES) -> tls.Pair:
-    return tls.self_signed(names, "acme", days)
+def issued(days: int = 90, names: list[str] = NAMES) -> Pair:
+    return self_signed(names, "acme", days)
 
 
-def ended(names: list[str]) -> tls.Pair:
+def ended(names: list[str]) -> Pair:
     """One that ended a second ago; openssl does not make such a one in every version."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
@@ -91,7 +111,7 @@ def ended(names: list[str]) -> tls.Pair:
     )
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
     private = key.private_bytes(*form, serialization.NoEncryption())
-    return tls.Pair(made.public_bytes(serialization.Encoding.PEM), private, "acme")
+    return Pair(made.public_bytes(serialization.Encoding.PEM), private, "acme")
 
 
 def test_certificate_tells_its_names_and_its_end() -> None:
@@ -103,7 +123,7 @@ def test_certificate_tells_its_names_and_its_end() -> None:
 def test_addresses_compare_however_they_are_written() -> None:
     names = ["2001:DB8:0::1", "Shop.example.com", "192.0.2.1"]
     made = issued(9, names)
-    assert made.facts().names == set(map(tls.comparable, names))
+    assert made.facts().names == set(map(comparable, names))
     assert made.facts().names == {"2001:db8::1", "shop.example.com", "192.0.2.1"}
     assert problem(made, "2001:db8:0:0::1", "192.0.2.1") == ""
     assert "2001:db8::2 of certificate_domains" in problem(made, "2001:db8::2")
@@ -112,9 +132,10 @@ def test_addresses_compare_however_they_are_written() -> None:
 def test_nginx_is_found_without_sbin_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def run(argv: list[str], **_given: Any) -> Any:
+    def run(argv: Sequence[str], **_given: Any) -> Any:
         asked.append(" ".join(argv))
-        return subprocess.CompletedProcess(argv, 0, b"", b"")
+        said: Any = "ActiveState=active\n" if argv[0] == "systemctl" else b""
+        return subprocess.CompletedProcess(argv, 0, said, said[:0])
 
     monkeypatch.setattr("subprocess.run", run)
     RELOAD_NGINX()
@@ -122,27 +143,27 @@ def test_nginx_is_found_without_sbin_in_the_path(monkeypatch: pytest.MonkeyPatch
 
 
 def test_key_of_another_certificate_is_refused(host: Host) -> None:
-    mixed = tls.Pair(issued().fullchain, issued().key, "files")
-    with pytest.raises(tls.TlsError, match="the key does not belong to the certificate"):
+    mixed = Pair(issued().fullchain, issued().key, "files")
+    with pytest.raises(TlsError, match="the key does not belong to the certificate"):
         host.site.install(mixed)
     assert host.site.live() is None
 
 
-def test_new_one_takes_over_and_only_the_one_before_is_kept(host: Host, nginx: list[str]) -> None:
+def test_new_one_takes_over_and_only_the_one_before_is_kept(host: Host, asked: list[str]) -> None:
     pairs = [issued() for _ in range(3)]
     assert [host.site.install(pair) for pair in (*pairs, pairs[-1])] == [True, True, True, False]
     assert host.site.live() == pairs[-1]
-    assert len(nginx) == 3
+    assert len(asked) == 3
     kept = {path.name for path in (host.site.home / "versions").iterdir()}
     assert kept == {pair.ident for pair in pairs[1:]}
     assert (host.site.link / "privkey.pem").stat().st_mode & 0o777 == 0o600
 
 
-def test_old_one_stays_when_nginx_refuses(host: Host, nginx: list[str]) -> None:
+def test_old_one_stays_when_nginx_refuses(host: Host, asked: list[str]) -> None:
     good = issued()
     host.site.install(good)
-    nginx.append("refuse")
-    with pytest.raises(tls.TlsError, match="nginx refuses"):
+    asked.append("refuse")
+    with pytest.raises(TlsError, match="nginx refuses"):
         host.site.install(issued())
     assert host.site.live() == good
 
@@ -179,7 +200,7 @@ def test_it_is_due_for_a_reason(host: Host, pair: Any, server: str, why: str) ->
         days, names = pair
         made = issued(days, names) if days > 0 else ended(names)
         host.lineage(made, server or "https://acme.example/dir")
-    told = host.site.due()
+    told = host.acme.due()
     assert told.startswith(why)
     assert bool(told) == bool(why)
 
@@ -190,18 +211,18 @@ def test_renewal_begins_a_third_of_the_lifetime_before_the_end(
 ) -> None:
     pair = issued(days)
     host.lineage(pair)
-    assert host.site.set_threshold(pair.facts())
-    text = host.site.renewal.read_text()
+    assert host.acme.set_threshold(pair.facts())
+    text = host.acme.lineage.renewal.read_text()
     assert text.startswith(f"renew_before_expiry = {hours} hours\nversion")
-    assert not host.site.set_threshold(pair.facts())
+    assert not host.acme.set_threshold(pair.facts())
 
 
 def test_renewal_begins_when_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "LETSENCRYPT", tmp_path / "letsencrypt")
+    monkeypatch.setattr(lineage, "LETSENCRYPT", tmp_path / "letsencrypt")
     host = Host(tmp_path, renew_before_days=20)
     host.lineage(issued(90))
-    host.site.set_threshold(issued(90).facts())
-    assert "renew_before_expiry = 480 hours\n" in host.site.renewal.read_text()
+    host.acme.set_threshold(issued(90).facts())
+    assert "renew_before_expiry = 480 hours\n" in host.acme.lineage.renewal.read_text()
 
 
 # From host to host -------------------------------------------------------------------------------
@@ -214,14 +235,14 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Host, Host]:
     second = Host(tmp_path / "second", issuer=False, issuer_url="http://first:80/x")
     peers = first.site.home / "peers"
     peers.mkdir()
-    (peers / "second.example.pem").write_bytes(second.site.own_certificate())
-    second.site.issuer.write_bytes(first.site.own_certificate())
+    (peers / "second.example.pem").write_bytes(second.handover.own_certificate())
+    second.handover.issuer.write_bytes(first.handover.own_certificate())
 
     def download(url: str, host: str) -> bytes:
         assert (url, host) == ("http://first:80/x", NAMES[0])
-        return first.site.bundle.read_bytes()
+        return first.handover.bundle.read_bytes()
 
-    monkeypatch.setattr(tls, "download", download)
+    monkeypatch.setattr(handover, "download", download)
     return first, second
 
 
@@ -229,12 +250,12 @@ def test_certificate_is_handed_over(two: tuple[Host, Host]) -> None:
     first, second = two
     pair = issued()
     first.site.install(pair)
-    assert first.site.publish()
-    assert not first.site.publish()
-    assert pair.key.splitlines()[1] not in first.site.bundle.read_bytes()
-    assert second.site.fetch()
+    assert first.handover.publish()
+    assert not first.handover.publish()
+    assert pair.key.splitlines()[1] not in first.handover.bundle.read_bytes()
+    assert second.handover.fetch()
     assert second.site.live() == pair
-    assert not second.site.fetch()
+    assert not second.handover.fetch()
 
 
 def test_host_that_was_not_introduced_cannot_read_it(
@@ -242,26 +263,26 @@ def test_host_that_was_not_introduced_cannot_read_it(
 ) -> None:
     first, _ = two
     first.site.install(issued())
-    first.site.publish()
+    first.handover.publish()
     stranger = Host(tmp_path / "third", issuer_url="http://first:80/x")
-    stranger.site.own_certificate()
-    stranger.site.issuer.write_bytes(first.site.own_certificate())
-    with pytest.raises(tls.TlsError, match="openssl cms"):
-        stranger.site.fetch()
+    stranger.handover.own_certificate()
+    stranger.handover.issuer.write_bytes(first.handover.own_certificate())
+    with pytest.raises(TlsError, match="openssl cms"):
+        stranger.handover.fetch()
     assert stranger.site.live() is None
 
 
 def test_certificate_of_another_sender_is_refused(two: tuple[Host, Host], tmp_path: Path) -> None:
     first, second = two
     forger = Host(tmp_path / "forger")
-    forger.site.own_certificate()
+    forger.handover.own_certificate()
     (forger.site.home / "peers").mkdir()
-    (forger.site.home / "peers/second.pem").write_bytes(second.site.own_certificate())
+    (forger.site.home / "peers/second.pem").write_bytes(second.handover.own_certificate())
     forger.site.install(issued())
-    forger.site.publish()
-    first.site.bundle.write_bytes(forger.site.bundle.read_bytes())
-    with pytest.raises(tls.TlsError, match="openssl cms"):
-        second.site.fetch()
+    forger.handover.publish()
+    first.handover.bundle.write_bytes(forger.handover.bundle.read_bytes())
+    with pytest.raises(TlsError, match="openssl cms"):
+        second.handover.fetch()
     assert second.site.live() is None
 
 
@@ -269,15 +290,15 @@ def test_older_one_played_again_is_ignored(two: tuple[Host, Host]) -> None:
     first, second = two
     old = issued()
     first.site.install(old)
-    first.site.publish()
-    replay = first.site.bundle.read_bytes()
+    first.handover.publish()
+    replay = first.handover.bundle.read_bytes()
     time.sleep(1.1)  # a certificate's beginning is in whole seconds
     new = issued()
     first.site.install(new)
-    first.site.publish()
-    second.site.fetch()
-    first.site.bundle.write_bytes(replay)
-    assert not second.site.fetch()
+    first.handover.publish()
+    second.handover.fetch()
+    first.handover.bundle.write_bytes(replay)
+    assert not second.handover.fetch()
     assert second.site.live() == new
 
 
@@ -287,7 +308,7 @@ def test_older_one_played_again_is_ignored(two: tuple[Host, Host]) -> None:
 def test_failed_renewal_is_one_line(
     host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tls, "HOME", host.site.home.parent)
+    monkeypatch.setattr(site, "HOME", host.site.home.parent)
     host.site.install(issued(30))
     said = (
         "Failed to renew certificate shop with error: no route\n"
@@ -296,7 +317,7 @@ def test_failed_renewal_is_one_line(
     )
     done = subprocess.CompletedProcess([], 1, said.encode())
     monkeypatch.setattr("subprocess.run", certbot(done, subprocess.run))
-    assert tls.main(["renew"]) == 1
+    assert program.main(["renew"]) == 1
     told = capsys.readouterr().err
     assert told == (
         "certificate shop was not renewed; the old one serves on, for 29 days. "
@@ -316,17 +337,24 @@ def certbot(done: Any, real: Any) -> Any:
 # The module --------------------------------------------------------------------------------------
 
 
+class QuietSystemd(Systemd):
+    """One that does what it is told, and whose units are enabled and active."""
+
+    def must(self, verb: str, *units: str) -> None:
+        pass
+
+    def properties(self, unit: str, *names: str) -> dict[str, str]:
+        return {"UnitFileState": "enabled", "ActiveState": "active"}
+
+
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the module's code in a directory, on the certificate wild; what came of it."""
-    monkeypatch.setattr(tls, "HOME", tmp_path / "tls")
-    monkeypatch.setattr(tls, "OUTBOX", tmp_path / "outbox")
-    monkeypatch.setattr(tls, "LETSENCRYPT", tmp_path / "letsencrypt")
-    monkeypatch.setattr(tls, "PROGRAM", tmp_path / "lib/tls.py")
-    monkeypatch.setattr(module, "UNITS", tmp_path / "units")
-    monkeypatch.setattr(module, "SITES", tmp_path / "sites")
-    monkeypatch.setattr(module.Host, "systemctl", staticmethod(lambda *_words: None))
-    monkeypatch.setattr(module.Host, "enable", lambda _self, _unit: None)
+    monkeypatch.setattr(site, "HOME", tmp_path / "tls")
+    monkeypatch.setattr(handover, "OUTBOX", tmp_path / "outbox")
+    monkeypatch.setattr(lineage, "LETSENCRYPT", tmp_path / "letsencrypt")
+    monkeypatch.setattr(shipped, "PROGRAM", tmp_path / "lib/tls.py")
+    monkeypatch.setattr(phases, "SITES", tmp_path / "sites")
     (tmp_path / "sites").mkdir()
 
     def run(action: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
@@ -336,10 +364,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         given |= {"name": "wild", "source": "self_signed", "domains": NAMES, "leaving": ""}
         given |= {"state": "absent" if action == "remove" else "present"}
         given |= {"webroot": str(tmp_path / "acme"), "renew_before_days": 0, "hosts": []}
-        fake: Any = SimpleNamespace(params=given | params, check_mode=check)
-        host = module.Host(fake)
-        getattr(host, action)()
-        return host.result()
+        done = phases.Phases(given | params, QuietSystemd(tmp_path / "units"), dry=check)
+        getattr(done, action)()
+        return done.result()
 
     return run
 
@@ -375,17 +402,17 @@ def test_certificate_that_no_site_has_is_renewed_no_more(
     forgotten: list[str] = []
     monkeypatch.setattr(shutil, "which", lambda _program: "/usr/bin/it")
     monkeypatch.setattr(
-        module.Host, "delete_lineage", lambda host: forgotten.append(host.site.name)
+        keeper.Keeper, "delete_lineage", lambda self: forgotten.append(self.site.name)
     )
     renewal = tmp_path / "letsencrypt/renewal/wild.conf"
     renewal.parent.mkdir(parents=True)
     renewal.touch()
     timer = tmp_path / "units/flaskops-tls-fetch.timer"
     assert timer.exists() == (host == "web2")
-    site = tmp_path / "sites/shop.conf"
-    site.write_text(f"ssl_certificate {tmp_path}/tls/wild/live/fullchain.pem;")
+    served = tmp_path / "sites/shop.conf"
+    served.write_text(f"ssl_certificate {tmp_path}/tls/wild/live/fullchain.pem;")
     assert not machine("retire")["changed"]
-    site.unlink()
+    served.unlink()
     assert machine("retire", check=True)["changed"]
     assert timer.exists() == (host == "web2")
     assert machine("retire")["changed"]
@@ -400,6 +427,15 @@ def test_self_signed_certificate_for_an_address_is_made_once(machine: Any) -> No
     assert machine("prepare", domains=["2001:DB8::1"])["changed"]
     assert not machine("prepare", domains=["2001:DB8::1"])["changed"]
     assert not machine("prepare", domains=["2001:DB8::1"], check=True)["changed"]
+
+
+def test_program_runs_on_a_host_without_ansible(machine: Any, tmp_path: Path) -> None:
+    machine("prepare")
+    command = [sys.executable, "-S", str(tmp_path / "lib/tls.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "usage: tls.py renew|deployed|fetch|ensure\n")
+    machine("remove")
+    assert list((tmp_path / "lib").iterdir()) == []
 
 
 # Between web hosts -------------------------------------------------------------------------------
@@ -445,7 +481,7 @@ def test_app_below_a_path_needs_no_certificate(prefix: str, asked: bool) -> None
 # On the controller -------------------------------------------------------------------------------
 
 
-def problem(pair: tls.Pair, *names: str, key: bytes = b"") -> str:
+def problem(pair: Pair, *names: str, key: bytes = b"") -> str:
     return certificate.certificate_problem(
         pair.fullchain.decode(), (key or pair.key).decode(), names
     )
