@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.flaskops.stack.plugins.module_utils.config import transaction
 from ansible_collections.flaskops.stack.plugins.modules import config_files
 
 Run = Callable[..., dict[str, Any]]
@@ -224,16 +225,16 @@ def test_a_failing_write_takes_back_what_was_written(
 ) -> None:
     (tree / "main.conf").chmod(0o600)
     before = {path: content for path, (_inode, content) in snapshot(tmp_path).items()}
-    replace = os.replace
+    rename = Path.rename
     written: list[str] = []
 
-    def full_disk(source: str, target: str) -> None:
-        if target.endswith("third.conf"):
+    def full_disk(source: Path, target: Path) -> Path:
+        if target.name == "third.conf":
             written.extend(path.name for path in tree.rglob("*"))
             raise OSError(28, "No space left on device")
-        replace(source, target)
+        return rename(source, target)
 
-    monkeypatch.setattr(os, "replace", full_disk)
+    monkeypatch.setattr(Path, "rename", full_disk)
     result = run(
         files=[
             {"path": str(tree / "main.conf"), "content": "new\n"},
@@ -473,7 +474,7 @@ def test_a_wildcard_removes_what_is_there_but_not_what_is_wanted(run: Run, tree:
 def test_missing_packages_are_named_and_nothing_else_is_done(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(config_files, "missing", lambda names: names[1:])
+    monkeypatch.setattr(transaction, "missing", lambda names: names[1:])
     path = tmp_path / "one.conf"
     files = [{"path": str(path), "content": "one\n"}]
     result = run(files=files, packages=["nginx", "certbot"])
