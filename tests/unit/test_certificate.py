@@ -19,7 +19,6 @@ from ansible_collections.flaskops.stack.plugins.module_utils.certificate import 
     handover,
     keeper,
     lineage,
-    nginx,
     phases,
     program,
     shipped,
@@ -41,7 +40,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["shop.example.com", "www.shop.example.com"]
-RELOAD_NGINX = nginx.reload
+RELOAD_NGINX = site.reload
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +53,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise TlsError("nginx refuses")
         asked.append("reload")
 
-    monkeypatch.setattr(nginx, "reload", reload)
+    monkeypatch.setattr(site, "reload", reload)
     return asked
 
 
@@ -134,8 +133,8 @@ def test_nginx_is_found_without_sbin_in_the_path(monkeypatch: pytest.MonkeyPatch
 
     def run(argv: Sequence[str], **_given: Any) -> Any:
         asked.append(" ".join(argv))
-        said: Any = "ActiveState=active\n" if argv[0] == "systemctl" else b""
-        return subprocess.CompletedProcess(argv, 0, said, said[:0])
+        shown = "ActiveState=active\nStateChangeTimestampMonotonic=1\n"
+        return subprocess.CompletedProcess(argv, 0, shown, "")
 
     monkeypatch.setattr("subprocess.run", run)
     RELOAD_NGINX()

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils.drain import steps
+from ansible_collections.flaskops.stack.plugins.module_utils.drain.upstream import DrainError
+from ansible_collections.flaskops.stack.plugins.module_utils.nginx import Nginx, NginxError
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, Unit
-from ansible_collections.flaskops.stack.plugins.modules import drain
 
 SITE = """\
 upstream shop {
@@ -31,14 +33,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host's sites, with an nginx that accepts all."""
     (tmp_path / "shop.conf").write_text(SITE)
     (tmp_path / "one.conf").write_text(LOCAL)
-    monkeypatch.setattr(drain, "run", lambda *_: "")
-    monkeypatch.setattr(drain, "reload", lambda _: True)
+    monkeypatch.setattr(Nginx, "check", lambda _: None)
+    monkeypatch.setattr(Nginx, "reload", lambda _: None)
+    monkeypatch.setattr(Nginx, "workers", lambda _: set())
     monkeypatch.setattr(Systemd, "unit", lambda *_: Unit(since=time.time() + 60))
     return tmp_path
 
 
 def go(folder: Path, *addresses: str, state: str = "drained", check: bool = False) -> Any:
-    return drain.bring_about(folder, addresses, state, 1, check_mode=check)
+    return steps.bring_about(folder, addresses, state, 1, Systemd(), check_mode=check)
 
 
 def test_a_host_is_taken_out_and_put_back(folder: Path) -> None:
@@ -78,20 +81,20 @@ def test_check_mode_writes_nothing(folder: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_refused(folder: Path, addresses: tuple[str, ...], said: str) -> None:
-    with pytest.raises(drain.DrainError, match=said):
+    with pytest.raises(DrainError, match=said):
         go(folder, *addresses)
     assert (folder / "shop.conf").read_text() == SITE
 
 
-@pytest.mark.parametrize("what", ["run", "reload"])
+@pytest.mark.parametrize("what", ["check", "reload"])
 def test_what_nginx_refuses_is_taken_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    def refuse(*_: object) -> str:
-        raise drain.DrainError("nginx: broken")
+    def refuse(_: Nginx) -> None:
+        raise NginxError("nginx: broken")
 
-    monkeypatch.setattr(drain, what, refuse)
-    with pytest.raises(drain.DrainError, match="broken"):
+    monkeypatch.setattr(Nginx, what, refuse)
+    with pytest.raises(NginxError, match="broken"):
         go(folder, "192.0.2.11")
     assert (folder / "shop.conf").read_text() == SITE
 
@@ -103,11 +106,11 @@ def test_what_a_run_that_was_cut_off_has_written_is_read(
     read: list[int] = []
     monkeypatch.setattr(Systemd, "unit", lambda *_: Unit(since=time.time() - 60))
 
-    def reload(timeout: int) -> bool:
+    def reload(_nginx: Nginx, timeout: int) -> bool:
         read.append(timeout)
         return False
 
-    monkeypatch.setattr(drain, "reload", reload)
+    monkeypatch.setattr(steps, "reload", reload)
     done = go(folder, "192.0.2.11")
     assert (done["changed"], done["quiet"], read) == (True, False, [1])
 
@@ -116,13 +119,23 @@ def test_what_a_run_that_was_cut_off_has_written_is_read(
 def test_a_running_nginx_is_reloaded_also_while_it_reloads(
     monkeypatch: pytest.MonkeyPatch, state: str, reloads: int
 ) -> None:
-    commands: list[tuple[str, ...]] = []
+    asked: list[tuple[str, ...]] = []
+    shown = {"ActiveState": state, "StateChangeTimestampMonotonic": "1", "MainPID": "1"}
+    monkeypatch.setattr(Nginx, "check", lambda _: None)
+    monkeypatch.setattr(Nginx, "workers", lambda _: set())
+    monkeypatch.setattr(Systemd, "properties", lambda *_: shown)
+    monkeypatch.setattr(Systemd, "must", lambda _, *words: asked.append(words))
+    assert steps.reload(Nginx(Systemd()), 1)
+    assert asked == [("reload", "nginx.service")] * reloads
 
-    def run(*command: str) -> str:
-        commands.append(command)
-        return state if "ActiveState" in command else "1"
 
-    monkeypatch.setattr(drain, "run", run)
-    monkeypatch.setattr(drain, "children", lambda _: set())
-    assert drain.reload(1)
-    assert commands.count(("systemctl", "reload", "nginx.service")) == reloads
+def test_requests_that_go_on_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = [{7, 8}, {7, 9}, {7, 9}, {9}]
+    monkeypatch.setattr(Nginx, "check", lambda _: None)
+    monkeypatch.setattr(Nginx, "running", lambda _: True)
+    monkeypatch.setattr(Nginx, "reload", lambda _: None)
+    monkeypatch.setattr(Nginx, "workers", lambda _: serving.pop(0))
+    assert steps.reload(Nginx(Systemd()), 60)
+    assert serving == []
+    serving += [{7}] * 3
+    assert not steps.reload(Nginx(Systemd()), -1)

@@ -11,13 +11,18 @@ import inspect
 from pathlib import Path
 from types import ModuleType
 
-from ansible_collections.flaskops.stack.plugins.module_utils import certificate, files, systemd
+from ansible_collections.flaskops.stack.plugins.module_utils import (
+    certificate,
+    files,
+    nginx,
+    processes,
+    systemd,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate import (
     acme,
     command,
     handover,
     lineage,
-    nginx,
     pair,
     program,
     site,
@@ -36,6 +41,7 @@ MODULES = (
     lineage,
     nginx,
     pair,
+    processes,
     program,
     site,
     systemd,

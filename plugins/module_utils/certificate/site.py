@@ -13,15 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import files
-from ansible_collections.flaskops.stack.plugins.module_utils.certificate import nginx
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate.command import TlsError
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate.lineage import Lineage
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate.pair import (
     Pair,
     self_signed,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.nginx import Nginx, NginxError
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 HOME = Path("/etc/flaskops/tls")
+
+
+def reload() -> None:
+    """Let nginx, if it runs, read its certificates again; TlsError when it refuses them."""
+    nginx = Nginx(Systemd())
+    if not nginx.running():
+        return
+    try:
+        nginx.check()
+        nginx.reload()
+    except NginxError as error:
+        raise TlsError(f"the old certificate stays, for nginx refuses: {error}") from error
 
 
 class Site:
@@ -76,7 +89,7 @@ class Site:
         old = os.readlink(self.link) if self.link.is_symlink() else ""
         files.link(self.link, f"versions/{pair.ident}")
         try:
-            nginx.reload()
+            reload()
         except TlsError:
             if before is not None:
                 files.link(self.link, old)
