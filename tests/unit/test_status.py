@@ -12,8 +12,12 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.filter import status as table
 from ansible_collections.flaskops.stack.plugins.module_utils import generations, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils.status import probe
+from ansible_collections.flaskops.stack.plugins.module_utils.status.app import App
+from ansible_collections.flaskops.stack.plugins.module_utils.status.found import find_apps
+from ansible_collections.flaskops.stack.plugins.module_utils.status.pages import pages
+from ansible_collections.flaskops.stack.plugins.module_utils.status.services import services
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
-from ansible_collections.flaskops.stack.plugins.modules import status
 
 TOKEN = "token-that-nobody-sees"
 HEALTH = {
@@ -92,7 +96,7 @@ class Host:
         }
 
     def look(self) -> dict[str, Any]:
-        return status.App("shop", self.home, self.systemd, 5).look()
+        return App("shop", self.home, self.systemd, 5).look()
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
             raise made.answer
         return made.answer
 
-    monkeypatch.setattr(status, "ask", ask)
+    monkeypatch.setattr(probe, "ask", ask)
     made.generation(1, "r1-a")
     made.generation(2, "r2-b")
     made.live(2)
@@ -254,14 +258,14 @@ def test_apps_are_found_on_the_disk_and_by_their_units(host: Host) -> None:
     unit = "[Service]\nEnvironmentFile=/opt/cafe/generations/%i/env\n"
     (host.units / "cafe@4.service").write_text(unit)
     (host.units / "getty@1.service").write_text("[Service]\nExecStart=/sbin/agetty\n")
-    found = status.find_apps(host.root, host.systemd, "")
+    found = find_apps(host.root, host.systemd, "")
     assert found == {"cafe": Path("/opt/cafe"), "shop": host.home}
-    assert status.find_apps(host.root, host.systemd, "cafe") == {"cafe": Path("/opt/cafe")}
+    assert find_apps(host.root, host.systemd, "cafe") == {"cafe": Path("/opt/cafe")}
 
 
 def test_app_that_is_not_there_is_not_deployed(host: Host) -> None:
-    ((name, home),) = status.find_apps(host.root, host.systemd, "cafe").items()
-    assert status.App(name, home, host.systemd, 5).look()["state"] == "not deployed"
+    ((name, home),) = find_apps(host.root, host.systemd, "cafe").items()
+    assert App(name, home, host.systemd, 5).look()["state"] == "not deployed"
 
 
 # The table ---------------------------------------------------------------------------------------
@@ -352,7 +356,7 @@ def test_what_the_roles_run_is_looked_at(host: Host, state: str, kind: str, wron
     dropin.touch()
     host.systemd.shown["nginx.service"] = {"ActiveState": state, "Type": kind}
     told = [f"nginx.service is {state}: journalctl -u nginx.service"] if wrong else []
-    assert list(status.services(host.systemd)) == told
+    assert list(services(host.systemd)) == told
     rows = table.status_rows({"web1": {"apps": [], "problems": told}})
     assert [line for line in table.status_table(rows) if "nginx" in line] == [
         f"web1: {one}" for one in told
@@ -364,7 +368,7 @@ def test_a_certificate_that_is_not_fetched_any_more_is_told(host: Host) -> None:
         (host.units / f"{name}.service").touch()
         host.systemd.shown[f"{name}.service"] = {"ActiveState": state, "Type": "oneshot"}
     told = "flaskops-tls-fetch.service is failed: journalctl -u flaskops-tls-fetch.service"
-    assert list(status.services(host.systemd)) == [told]
+    assert list(services(host.systemd)) == [told]
 
 
 def test_certificates_are_told_below_the_table() -> None:
@@ -388,8 +392,8 @@ def test_kept_pages_are_counted_by_site(tmp_path: Path) -> None:
     lines = [("shop", "HIT")] * 2 + [("shop", "MISS"), ("shop", ""), ("blog", "EXPIRED")]
     log.write_text("".join(f'{{"site":"{one}","x":1,"cache":"{said}"}}\n' for one, said in lines))
     found = [{"site": "blog", "asked": 1, "kept": 0}, {"site": "shop", "asked": 3, "kept": 2}]
-    assert status.pages(log) == found
-    assert status.pages(tmp_path / "none") == []
+    assert pages(log) == found
+    assert pages(tmp_path / "none") == []
     rows = table.status_rows({"web1": {"apps": [], "pages": found}})
     assert table.status_table(rows)[-1] == (
         "web1: shop answered 66 % of its latest 3 requests for cached pages from the cache"

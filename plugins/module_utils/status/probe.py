@@ -1,0 +1,94 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live generation of an app, asked as the switch asks it."""
+
+from __future__ import annotations
+
+import http.client
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
+    Generations,
+    ask,
+    probe_path,
+)
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+
+
+class Probe:
+    """Asks the processes of the live generation, within so many seconds each time."""
+
+    def __init__(self, name: str, generations: Generations, systemd: Systemd, timeout: int) -> None:
+        self.name = name
+        self.systemd = systemd
+        self.timeout = timeout
+        self.live = generations.live()
+        self.generations = generations
+        self.log = f"journalctl -u {name}@{self.live}"
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What the switch wrote of it."""
+        return self.generations.record(self.live)
+
+    def ask(self) -> tuple[str, str]:
+        """The release that answers on the live generation's own socket, and what is wrong."""
+        release = ""
+        for health in wsgi.checks(self.record["health"]):
+            release, problem = self.ask_for(health)
+            if problem:
+                return release, problem
+        return release, ""
+
+    def ask_for(self, health: dict[str, Any]) -> tuple[str, str]:
+        """The same for one health check."""
+        path, log = health["path"], self.log
+        try:
+            try:
+                status, body, answer = self.get(probe_path(self.name, self.live), health)
+            except (FileNotFoundError, ConnectionRefusedError):
+                # systemd closes it when a start fails and may not open it for the next one. The
+                # token still tells this generation from any other.
+                status, body, answer = self.get(self.public(), health)
+        except (OSError, http.client.HTTPException) as error:
+            return "", f"no answer to GET {path} ({error or type(error).__name__}): {log}"
+        release = answer.get(wsgi.RELEASE_HEADER, "")
+        wanted = self.record["release"]
+        problem = wsgi.unhealthy(status, body, health)
+        if problem:
+            said = problem.partition(": ")[0]  # without the page, which can be anything
+            problem = f"GET {path} {said}: {log}"
+        elif release != wanted:
+            problem = (
+                f"release {release or '(none)'} answers, {wanted} is live: "
+                f"systemctl restart {self.name}"
+            )
+        return release, problem
+
+    def unreached(self) -> str:
+        """What is wrong with the public socket: it can be open and nobody be behind it."""
+        place = ""
+        try:
+            place = self.public()
+            self.get(place, self.record["health"])
+        except (OSError, http.client.HTTPException) as error:
+            said = error or type(error).__name__
+            return f"no answer at {place or 'its address'} ({said}): systemctl restart {self.name}"
+        return ""
+
+    def get(self, place: Path | str, health: dict[str, Any]) -> tuple[int, bytes, dict[str, str]]:
+        """Ask for a health check's path as the switch does; OSError or HTTPException."""
+        headers = wsgi.health_headers(health, self.record["proxy_hops"])
+        headers["X-Flaskops-Token"] = self.record["token"]
+        seconds = min(health["timeout"], self.timeout)
+        return ask(place, health["path"], headers, seconds, self.record.get("protocol", "http"))
+
+    def public(self) -> str:
+        """Where the public socket listens, a path or ``address:port``; FileNotFoundError."""
+        listen = self.systemd.properties(f"{self.name}.socket", "Listen").get("Listen", "")
+        if not listen:
+            raise FileNotFoundError(f"there is no {self.name}.socket")
+        return listen.removesuffix(" (Stream)")
