@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils.removal.app import App
+from ansible_collections.flaskops.stack.plugins.module_utils.removal.paths import (
+    RemoveError,
+    discard,
+)
+from ansible_collections.flaskops.stack.plugins.module_utils.removal.user import User
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.flaskops.stack.plugins.modules import remove
 
 
 class FakeSystemd(Systemd):
@@ -65,8 +70,8 @@ class Host:
         (self.run / name / "http.sock").touch()
         (self.run / f"flaskops-{name}.build").touch()
 
-    def app(self, name: str = "shop", *, home: Path | None = None, **options: Any) -> remove.App:
-        return remove.App(
+    def app(self, name: str = "shop", *, home: Path | None = None, **options: Any) -> App:
+        return App(
             name,
             home or self.srv / name,
             "no-such-user",
@@ -166,8 +171,8 @@ def test_drop_ins_and_dangling_links_go_with_their_units(host: Host) -> None:
 
 
 def test_kept_data_stays_with_its_user(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remove.App, "_has_user", lambda _: True)
-    monkeypatch.setattr(remove.App, "_remove_user", lambda _: None)
+    monkeypatch.setattr(User, "is_own", lambda _: True)
+    monkeypatch.setattr(User, "remove", lambda _: None)
     home = host.srv / "shop"
     told = host.take_away(keep_data=True)
     assert sorted(path.name for path in home.iterdir()) == ["secret_key", "shared"]
@@ -182,7 +187,7 @@ def test_kept_data_stays_with_its_user(host: Host, monkeypatch: pytest.MonkeyPat
 def test_killed_removal_is_finished_by_the_next(host: Host) -> None:
     home = host.srv / "shop"
     for name in host.app().plan().entries[:-1]:
-        remove.discard(home / name)
+        discard(home / name)
         assert host.app().plan().home
     host.take_away()
     assert not home.exists()
@@ -192,27 +197,27 @@ def test_killed_removal_is_finished_by_the_next(host: Host) -> None:
     "home", ["/", "/srv", "/srv/", "/usr/local", "/var/lib", "/etc/shop", "/srv/../etc/apt"]
 )
 def test_home_of_the_system_is_refused(host: Host, home: str) -> None:
-    with pytest.raises(remove.RemoveError, match="is a directory of the system"):
+    with pytest.raises(RemoveError, match="is a directory of the system"):
         host.app(home=Path(home)).plan()
 
 
 def test_home_of_something_else_is_refused(host: Host) -> None:
     other = host.srv / "site"
     (other / "htdocs").mkdir(parents=True)
-    with pytest.raises(remove.RemoveError, match="has neither releases nor generations"):
+    with pytest.raises(RemoveError, match="has neither releases nor generations"):
         host.app(home=other).plan()
 
 
 def test_link_to_the_system_is_refused(host: Host) -> None:
     (host.srv / "link").symlink_to("/usr")
-    with pytest.raises(remove.RemoveError, match="/usr is a directory of the system"):
+    with pytest.raises(RemoveError, match="/usr is a directory of the system"):
         host.app(home=host.srv / "link").plan()
 
 
 def test_what_is_mounted_inside_is_not_emptied(host: Host) -> None:
     point = f"{host.srv}/shop/shared/up\\040loads"
     host.mounts.write_text(f"1 0 0:1 / {point} rw - nfs server:/ rw\n")
-    with pytest.raises(remove.RemoveError, match="up loads is mounted there; unmount it first"):
+    with pytest.raises(RemoveError, match="up loads is mounted there; unmount it first"):
         host.app().plan()
     assert host.app(keep_data=True).plan().home
 
