@@ -59,7 +59,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils.drain.steps import bring_about
 from ansible_collections.flaskops.stack.plugins.module_utils.drain.upstream import DrainError
-from ansible_collections.flaskops.stack.plugins.module_utils.nginx import NginxError
+from ansible_collections.flaskops.stack.plugins.module_utils.nginx_service import NginxError
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils.drain import steps
 from ansible_collections.flaskops.stack.plugins.module_utils.drain.upstream import DrainError
-from ansible_collections.flaskops.stack.plugins.module_utils.nginx import Nginx, NginxError
+from ansible_collections.flaskops.stack.plugins.module_utils.nginx_service import Nginx, NginxError
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, Unit
 
 SITE = """\

@@ -14,7 +14,7 @@ from types import ModuleType
 from ansible_collections.flaskops.stack.plugins.module_utils import (
     certificate,
     files,
-    nginx,
+    nginx_service,
     processes,
     systemd,
 )
@@ -39,7 +39,7 @@ MODULES = (
     files,
     handover,
     lineage,
-    nginx,
+    nginx_service,
     pair,
     processes,
     program,

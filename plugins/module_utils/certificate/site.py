@@ -19,7 +19,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.certificate.pair im
     Pair,
     self_signed,
 )
-from ansible_collections.flaskops.stack.plugins.module_utils.nginx import Nginx, NginxError
+from ansible_collections.flaskops.stack.plugins.module_utils.nginx_service import Nginx, NginxError
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 HOME = Path("/etc/flaskops/tls")

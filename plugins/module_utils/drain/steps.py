@@ -11,7 +11,11 @@ from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import files
 from ansible_collections.flaskops.stack.plugins.module_utils.drain.upstream import plan, servers
-from ansible_collections.flaskops.stack.plugins.module_utils.nginx import UNIT, Nginx, NginxError
+from ansible_collections.flaskops.stack.plugins.module_utils.nginx_service import (
+    UNIT,
+    Nginx,
+    NginxError,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 #: Seconds between two looks at the processes.
