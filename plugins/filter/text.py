@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.flaskops.stack.plugins.module_utils import environment as environments
 from ansible_collections.flaskops.stack.plugins.plugin_utils.options import SECRET_WORDS
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What Flask's from_prefixed_env() takes from the environment, as JSON where it can be read so.
 FLASK_PREFIX = "FLASK_"
 #: Read by the flask command itself, as they are.
@@ -25,16 +25,6 @@ LINE_BREAK = re.compile(r"[\r\n\0]")
 LONG_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 #: A word that systemd takes as it stands, systemd.service(5) COMMAND LINES.
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:,@+=-]+")
-#: What systemd unescapes between double quotes, systemd.exec(5) EnvironmentFile=.
-ESCAPED = re.compile(r'(["\\`$])')
-
-
-def env_value(name: str, value: Any) -> str:
-    """One value as the text a process finds: JSON for booleans, numbers, lists and dicts."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if "\0" in text:
-        raise AnsibleFilterError(f"environment variable {name}: a value cannot hold a NUL byte")
-    return text
 
 
 def env_file(environment: Any) -> str:
@@ -46,17 +36,10 @@ def env_file(environment: Any) -> str:
     if not isinstance(environment, Mapping):
         kind = type(environment).__name__
         raise AnsibleFilterError(f"env_file: an environment is a dict, found {kind}")
-    lines = []
-    for name in sorted(environment, key=str):
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise AnsibleFilterError(
-                f"environment variable {name!r}: a name has letters, digits and underscores, "
-                "and no digit first"
-            )
-        if environment[name] is not None:
-            quoted = ESCAPED.sub(r"\\\1", env_value(name, environment[name]))
-            lines.append(f'{name}="{quoted}"\n')
-    return "".join(lines)
+    try:
+        return environments.to_file(environments.texts(environment))
+    except environments.EnvironmentFormatError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 def flask_values(environment: Any, *, text: bool = False) -> dict[str, Any]:
@@ -178,8 +161,7 @@ def unit_command(words: Any) -> str:
         if LINE_BREAK.search(word):
             raise AnsibleFilterError("unit_command: a word cannot hold a line break or a NUL byte")
         if not PLAIN_WORD.fullmatch(word):
-            escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-            quoted.append('"' + escaped.replace("%", "%%").replace("$", "$$") + '"')
+            quoted.append(environments.unit_word(word))
         else:
             quoted.append(word)
     return " ".join(quoted)

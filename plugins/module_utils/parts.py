@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import unit_word
+
 #: Says nothing about anything but the server.
 OF_THE_SERVER = re.compile(
     r"(Type|NotifyAccess|Sockets|Exec\w+|Kill\w+|SendSIG\w+|Timeout\w+|Restart\w*|Description)="
@@ -80,12 +82,11 @@ def unit(server: str, description: str, own: list[str]) -> str:
 
 def command(text: str) -> str:
     """A command line for a shell, as ExecStart= takes it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    if "\n" in escaped:
+    if "\n" in text:
         raise PartError("command of a process or timer: allowed is one line")
     # A signal is for the program; where there is more than one, the shell has to stay.
     start = "" if COMPOUND.search(text) else "exec "
-    return f'/bin/sh -c "{start}{escaped}"'
+    return f"/bin/sh -c {unit_word(start + text)}"
 
 
 def service(process: dict[str, Any]) -> list[str]:

@@ -101,12 +101,14 @@ options:
     type: str
     default: ''
   environment:
-    description: Text of the environment file.
+    description:
+      - The app's environment, an object in JSON. As text, made with C(to_json), because of a dict
+        every single value would be masked wherever it occurs in the result.
     type: str
     default: ''
   environment_defaults:
     description:
-      - Text like O(environment), of what is only set when nobody else does.
+      - Like O(environment), of what is only set when nobody else does.
       - A name is left out when O(environment) or the app's own C(.flaskenv) or C(.env) has it, with
         the prefix C(FLASK_) or without.
     type: str
@@ -149,8 +151,8 @@ options:
     default: ''
   build_environment:
     description:
-      - Environment of the commands that build, such as the address of a package index, as text in
-        the form of O(environment).
+      - Environment of the commands that build, such as the address of a package index, in the
+        form of O(environment).
     type: str
     default: ''
   shared_paths:
@@ -278,7 +280,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import files
+from ansible_collections.flaskops.stack.plugins.module_utils import dotenv, files
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import (
+    EnvironmentFormatError,
+    from_file,
+    from_json,
+    to_file,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     LOCK_OPTIONS,
     DeployLock,
@@ -415,7 +423,7 @@ class Builder:
         self.venv = release / "venv"
         self.cache = Path(params["home"]) / "cache"
         self.owner = owner
-        self.given = parse_environment(params["build_environment"])
+        self.given = from_json(params["build_environment"])
 
     # commands ------------------------------------------------------------------------------------
 
@@ -624,8 +632,8 @@ class Builder:
         return ["-r", "requirements.txt", *(["--require-hashes"] if locked else [])]
 
     def _add_packages(self, add: tuple[str, ...]) -> None:
-        dotenv = dotenv_files(self.app, self.code)
-        unless_there = (self.params["server_package"], DOTENV if dotenv else "")
+        reads_files = bool(dotenv_files(self.app, self.code))
+        unless_there = (self.params["server_package"], DOTENV if reads_files else "")
         there = self._packages()
         missing = [one for one in unless_there if one and requirement_name(one) not in there]
         wanted = [*self.params["extra_packages"], *missing]
@@ -770,12 +778,6 @@ def date_by_content(root: Path) -> None:
                     digest.update(block)
             moment = FIRST_DATE + int(digest.hexdigest(), 16) % DATES
             os.utime(path, (moment, moment))
-
-
-def parse_environment(text: str) -> dict[str, str]:
-    """Names and values of the lines that the filter env_file writes."""
-    found = re.findall(r'^(\w+)="((?:[^"\\]|\\.)*)"$', text, re.MULTILINE | re.DOTALL)
-    return {name: re.sub(r"\\(.)", r"\1", value) for name, value in found}
 
 
 def remove_git(code: Path) -> None:
@@ -1005,19 +1007,20 @@ class Releases:
 
     def _environment(self) -> str:
         """The given environment, what only the host knows, and what nobody else has set."""
-        given: str = self.params["environment"]
+        given = from_json(self.params["environment"])
         record = self.record()
         code = self.release / "code"
-        dotenv = dotenv_files(code / record.get("subdirectory", ""), code)
-        own = {name for file in dotenv for name in names(file)}
-        taken = {bare(name) for name in parse_environment(given)} | {bare(name) for name in own}
+        own: set[str] = set()
+        for path in dotenv_files(code / record.get("subdirectory", ""), code):
+            own |= dotenv.names(path.read_text("utf-8", errors="replace"))
+        taken = {bare(name) for name in {*given, *own}}
         facts = {"FLASKOPS_RELEASE": record["id"], "FLASKOPS_REVISION": record["revision"]}
-        defaults = parse_environment(self.params["environment_defaults"])
+        defaults = from_json(self.params["environment_defaults"])
         self.own_key = "SECRET_KEY" not in taken
         if self.own_key:
             defaults |= self._secret_keys()
         free = {name: value for name, value in defaults.items() if bare(name) not in taken}
-        return given + "".join(f'{n}="{quoted(v)}"\n' for n, v in {**facts, **free}.items())
+        return to_file({**given, **facts, **free})
 
     def key_digest(self) -> str:
         """A digest by which hosts know whether they have the same keys; empty without a file."""
@@ -1044,7 +1047,7 @@ class Releases:
         # A switch that failed, or a rollback: what signs now is accepted, however long ago it was
         # to retire.
         live = self.home / "live" / "env"
-        signs = parse_environment(live.read_bytes().decode()) if live.is_file() else {}
+        signs = from_file(live.read_bytes().decode()) if live.is_file() else {}
         accepted = []
         for other, _, retired in (line.partition(" ") for line in others):
             recent = retired and (int(retired) > oldest or other == signs.get("SECRET_KEY"))
@@ -1103,17 +1106,6 @@ def gather(wanted: dict[Path, Path], place: Path) -> None:
 def bare(name: str) -> str:
     """The name of a setting, without the prefix that Flask takes it from the environment by."""
     return name.removeprefix(PREFIX)
-
-
-def names(path: Path) -> set[str]:
-    """Names that a .env file sets."""
-    text = path.read_text("utf-8", errors="replace")
-    return set(re.findall(r"^\s*(?:export\s+)?'?(\w+)'?\s*=", text, re.MULTILINE))
-
-
-def quoted(value: str) -> str:
-    """A value as it stands between double quotes in systemd's EnvironmentFile."""
-    return re.sub(r'(["\\`$])', r"\\\1", value)
 
 
 def main() -> None:
@@ -1184,7 +1176,7 @@ def main() -> None:
             msg=f"flask_app_static_fingerprint: found {module.params['fingerprint']!r}; allowed is "
             f"a regular expression ({error})"
         )
-    except ReleaseError as error:
+    except (ReleaseError, EnvironmentFormatError) as error:
         if lock and not module.check_mode:
             DeployLock(name).free(lock["run"])
         module.fail_json(msg=f"The release was not built. {error}")

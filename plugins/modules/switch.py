@@ -277,6 +277,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils import files, parts, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_file
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
     ask,
@@ -828,7 +829,7 @@ def differences(live: int, generations: Generations, wanted: Wanted) -> str:
         lines += difflib.unified_diff(
             before(name).splitlines(), text.splitlines(), name, name, lineterm="", n=1
         )
-    old_env, new_env = parse_names(before("env")), parse_names(wanted.environment)
+    old_env, new_env = from_file(before("env")), from_file(wanted.environment)
     for name in sorted(old_env.keys() | new_env.keys()):
         if name not in new_env:
             lines.append(f"-environment {name}")
@@ -850,20 +851,6 @@ def aftermath(generations: Generations, systemd: Systemd, name: str) -> str:
             return f"{which} runs, but {name}.socket is not open: nobody reaches it."
         return f"{which} was not touched and serves on."
     return f"{which} was live before, but is not running: see journalctl -u {name}@{live}."
-
-
-def parse_names(text: str) -> dict[str, str]:
-    """Names in an environment file that our filter wrote, each with its quoted value."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in text.splitlines():
-        start, equals, rest = line.partition('="')
-        if equals:  # inside a value the quote would be escaped
-            name = start
-            found[name] = rest
-        elif name:
-            found[name] += "\n" + line
-    return found
 
 
 def read_wanted(params: dict[str, Any]) -> Wanted:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.plugin_utils import dotenv
+from ansible_collections.flaskops.stack.plugins.module_utils import dotenv
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import NAME
 from ansible_collections.flaskops.stack.plugins.plugin_utils.options import Option, meant
 
 #: The variable that holds what goes to the app.
@@ -18,7 +19,6 @@ APP_VARIABLE = "flask_app_env_from_environment"
 APP_NAMES = "FLASK_APP_ENV_NAMES"
 APP_PREFIX = "FLASK_"
 PROCESS = "process environment"
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What Kubernetes and Docker set as <SERVICE>_PORT in a container beside a service.
 LINK = re.compile(r"(tcp|udp|sctp)://\S+:[0-9]+")
 

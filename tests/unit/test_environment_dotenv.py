@@ -7,7 +7,7 @@ import os
 from unittest import mock
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.plugin_utils import dotenv as ours
+from ansible_collections.flaskops.stack.plugins.module_utils import dotenv as ours
 from dotenv.main import resolve_variables
 from dotenv.parser import parse_stream
 from hypothesis import example, given
@@ -124,3 +124,19 @@ def test_a_line_that_is_none_is_named(text: str, line: int) -> None:
     with pytest.raises(ours.DotenvError) as refused:
         ours.parse(text)
     assert refused.value.line == line
+
+
+def their_names(text: str) -> set[str]:
+    """The names that Flask sets from a file: python-dotenv passes over what it cannot read."""
+    bindings = list(parse_stream(io.StringIO(text, newline=None)))
+    return {item.key for item in bindings if item.key is not None and item.value is not None}
+
+
+@pytest.mark.parametrize("text", [*FILES, "A='x\nB=1\n'C=2\nD=3", 'TEXT="\nSECRET_KEY=no\n"\nE=1'])
+def test_names_of_picked_files_are_the_same(text: str) -> None:
+    assert ours.names(text) == their_names(text)
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_names_of_any_file_are_the_same(text: str) -> None:
+    assert ours.names(text) == their_names(text)

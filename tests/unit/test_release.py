@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils import files as host_files
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_file
 from ansible_collections.flaskops.stack.plugins.modules import release
 
 ME = release.Owner(os.getuid(), os.getgid())
@@ -44,7 +45,7 @@ def params(home: Path, id_: str = "abc-1", **changes: Any) -> dict[str, Any]:
         "checkout": None,
         "make_key": True,
         "subdirectory": "",
-        "environment": 'GREETING="hi"\n',
+        "environment": '{"GREETING": "hi"}',
         "environment_defaults": "",
         "key_days": 31,
         "installer": "uv",
@@ -324,14 +325,14 @@ def test_environment_is_completed_on_the_host(home: Path, monkeypatch: pytest.Mo
 def test_a_given_secret_key_is_not_replaced(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    build(home, monkeypatch, {"requirements.txt": ""}, environment=f'{name}="given"\n')
+    build(home, monkeypatch, {"requirements.txt": ""}, environment=json.dumps({name: "given"}))
     text = (home / "next/env").read_text()
     assert text.count("SECRET_KEY") == 1
     assert not (home / "secret_key").exists()
 
 
 def environment(home: Path) -> dict[str, str]:
-    return release.parse_environment((home / "next/env").read_text())
+    return from_file((home / "next/env").read_text())
 
 
 @pytest.mark.parametrize("days", [31, 0])
@@ -363,7 +364,9 @@ def test_a_key_that_still_signs_is_accepted_however_old(
 
 def test_a_carriage_return_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
-        build(home, monkeypatch, {"requirements.txt": ""}, environment='PEM="a\r\nb"\n')
+        build(
+            home, monkeypatch, {"requirements.txt": ""}, environment=json.dumps({"PEM": "a\r\nb"})
+        )
     assert b'PEM="a\r\nb"\n' in (home / "next/env").read_bytes()
 
 
@@ -371,13 +374,18 @@ def test_a_carriage_return_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) 
     ("given", "shipped", "left"),
     [
         ("", {}, {"CACHE_TYPE": "Redis", "FLASK_CACHE_TYPE": "Redis", "REDIS_URL": 'r"$'}),
-        ('CACHE_TYPE="x"\n', {}, {"CACHE_TYPE": "x", "REDIS_URL": 'r"$'}),
-        ('FLASK_CACHE_TYPE="x"\n', {}, {"FLASK_CACHE_TYPE": "x", "REDIS_URL": 'r"$'}),
+        ('{"CACHE_TYPE": "x"}', {}, {"CACHE_TYPE": "x", "REDIS_URL": 'r"$'}),
+        ('{"FLASK_CACHE_TYPE": "x"}', {}, {"FLASK_CACHE_TYPE": "x", "REDIS_URL": 'r"$'}),
         ("", {".flaskenv": "FLASK_CACHE_TYPE=mine\n"}, {"REDIS_URL": 'r"$'}),
         ("", {".env": "# REDIS_URL=x\nexport REDIS_URL = mine\n'CACHE_TYPE'=1"}, {}),
         ("", {".env": "SECRET_KEY=mine\n"}, {"CACHE_TYPE": "Redis", "REDIS_URL": 'r"$'}),
+        (
+            "",
+            {".env": "TEXT='\nREDIS_URL=none\n'\nno statement\nCACHE_TYPE=mine\n"},
+            {"REDIS_URL": 'r"$'},
+        ),
     ],
-    ids=["nothing", "bare", "prefixed", "flaskenv", "both", "key"],
+    ids=["nothing", "bare", "prefixed", "flaskenv", "both", "key", "in-a-value"],
 )
 def test_defaults_give_way_to_what_anybody_set(
     home: Path,
@@ -386,7 +394,7 @@ def test_defaults_give_way_to_what_anybody_set(
     shipped: dict[str, str],
     left: dict[str, str],
 ) -> None:
-    defaults = 'CACHE_TYPE="Redis"\nFLASK_CACHE_TYPE="Redis"\nREDIS_URL="r\\"\\$"\n'
+    defaults = json.dumps({"CACHE_TYPE": "Redis", "FLASK_CACHE_TYPE": "Redis", "REDIS_URL": 'r"$'})
     build(
         home,
         monkeypatch,
@@ -478,11 +486,12 @@ def test_a_release_another_run_has_completed_is_not_touched(
 
 
 def test_secrets_of_the_build_stay_out_of_its_errors(home: Path) -> None:
-    given = 'UV_DEFAULT_INDEX="https://user:hush\\"hush@index.example.org"\nUV_RETRIES="1"\n'
+    index = 'https://user:hush"hush@index.example.org'
+    given = json.dumps({"UV_DEFAULT_INDEX": index, "UV_RETRIES": 1})
     releases = release.Releases(params(home), check_mode=False)
     releases.prepare()
     builder = release.Builder(params(home, build_environment=given), releases.release, ME)
-    assert builder.given["UV_DEFAULT_INDEX"] == 'https://user:hush"hush@index.example.org'
+    assert builder.given == {"UV_DEFAULT_INDEX": index, "UV_RETRIES": "1"}
     with pytest.raises(release.ReleaseError) as failed:
         builder.run("/bin/sh", "-c", 'echo "$UV_DEFAULT_INDEX at 1"; exit 3')
     assert "hush" not in str(failed.value)
@@ -492,7 +501,7 @@ def test_secrets_of_the_build_stay_out_of_its_errors(home: Path) -> None:
 def test_check_mode_sees_a_changed_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(home, monkeypatch, {"requirements.txt": ""})
     before = (home / "next/env").read_text()
-    releases = release.Releases(params(home, environment='GREETING="ho"\n'), check_mode=True)
+    releases = release.Releases(params(home, environment='{"GREETING": "ho"}'), check_mode=True)
     releases.prepare()
     releases.select()
     assert releases.changed
@@ -514,7 +523,7 @@ def test_everything_of_the_app_is_in_its_subdirectory(
         "services/shop/.env": "REDIS_URL=shop\n",
         "services/shop/instance/config.py": "shipped",
     }
-    defaults = 'CACHE_TYPE="x"\nREDIS_URL="y"\nOTHER="z"\n'
+    defaults = json.dumps({"CACHE_TYPE": "x", "REDIS_URL": "y", "OTHER": "z"})
     recorder = build(home, monkeypatch, files, environment_defaults=defaults, **SUB)
     release_ = home / "releases/abc-1"
     assert "uv pip install --python venv ." in recorder.commands

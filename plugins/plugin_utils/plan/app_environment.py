@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.flaskops.stack.plugins.filter.text import NAME, env_value, flask_values
+from ansible_collections.flaskops.stack.plugins.filter.text import flask_values
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import (
+    EnvironmentFormatError,
+    checked_name,
+    text_of,
+)
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.environment import (
     GivenEnvironment,
     given_environment,
@@ -66,16 +70,11 @@ def as_texts(environment: Mapping[str, Any], problems: list[str]) -> dict[str, s
     """Values as text, sorted by name, without those of null; no value is in a problem."""
     texts = {}
     for name in sorted(environment, key=str):
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            problems.append(
-                f"environment variable {name!r}: a name has letters, digits and underscores,"
-                " and no digit first"
-            )
-            continue
         try:
+            checked = checked_name(name)
             if environment[name] is not None:
-                texts[name] = env_value(name, environment[name])
-        except AnsibleFilterError as error:
+                texts[checked] = text_of(checked, environment[name])
+        except EnvironmentFormatError as error:
             problems.append(str(error))
     return texts
 

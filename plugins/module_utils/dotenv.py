@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 LEAD = re.compile(r"\s*")
@@ -27,10 +27,11 @@ REFERENCE = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
 
 
 class DotenvError(ValueError):
-    """A line that is no statement; ``line`` is its number."""
+    """A line that is no statement: ``line`` is its number, ``at`` the place of the first misfit."""
 
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, at: int) -> None:
         self.line = line
+        self.at = at
         super().__init__("not a NAME=value line, or a quote that is never closed")
 
 
@@ -45,28 +46,55 @@ class Binding:
 
 def parse(text: str) -> list[Binding]:
     """The statements of a file in their order; DotenvError for the first line that is none."""
-    text = re.sub(r"\r\n?", "\n", text).removeprefix("\ufeff")
     found = []
+    for one in statements(text):
+        if isinstance(one, DotenvError):
+            raise one
+        found.append(one)
+    return found
+
+
+def names(text: str) -> set[str]:
+    """The names that a file sets, for a program that passes over lines that are no statement."""
+    return {
+        one.name for one in statements(text) if isinstance(one, Binding) and one.value is not None
+    }
+
+
+def statements(text: str) -> Iterator[Binding | DotenvError]:
+    """The statements of a file in their order, and an error for each line that is none."""
+    text = re.sub(r"\r\n?", "\n", text).removeprefix("\ufeff")
     at = skip(LEAD, text, 0)
     while at < len(text):
-        line = text.count("\n", 0, at) + 1
-        at = skip(EXPORT, text, at)
-        name = NAME.match(text, at)
-        value = None
-        if name is not None:
-            at = name.end()
-            equals = EQUALS.match(text, at)
-            if equals is not None:
-                value, at = read_value(text, equals, line)
-        elif not text.startswith("#", at):
-            raise DotenvError(line)
-        end = END.match(text, at)
-        if end is None:
-            raise DotenvError(line)
-        if name is not None:
-            found.append(Binding(name["quoted"] or name["plain"], value, line))
-        at = skip(LEAD, text, end.end())
-    return found
+        try:
+            binding, at = statement(text, at)
+        except DotenvError as error:
+            yield error
+            at = skip(PLAIN, text, error.at)
+        else:
+            if binding is not None:
+                yield binding
+        at = skip(LEAD, text, at)
+
+
+def statement(text: str, at: int) -> tuple[Binding | None, int]:
+    """The statement that begins at a place, None for a comment, and the place behind it."""
+    line = text.count("\n", 0, at) + 1
+    at = skip(EXPORT, text, at)
+    name = NAME.match(text, at)
+    value = None
+    if name is not None:
+        at = name.end()
+        equals = EQUALS.match(text, at)
+        if equals is not None:
+            value, at = read_value(text, equals, line)
+    elif not text.startswith("#", at):
+        raise DotenvError(line, at)
+    end = END.match(text, at)
+    if end is None:
+        raise DotenvError(line, at)
+    binding = Binding(name["quoted"] or name["plain"], value, line) if name else None
+    return binding, end.end()
 
 
 def skip(pattern: re.Pattern[str], text: str, at: int) -> int:
@@ -84,7 +112,7 @@ def read_value(text: str, equals: re.Match[str], line: int) -> tuple[str, int]:
     if mark in QUOTED:
         quoted = QUOTED[mark].match(text, at)
         if quoted is None:
-            raise DotenvError(line)
+            raise DotenvError(line, at)
         return ESCAPE[mark].sub(lambda m: ESCAPED.get(m[1], m[1]), quoted[1]), quoted.end()
     end = skip(PLAIN, text, at)
     return PLAIN_COMMENT.split(text[at:end], maxsplit=1)[0].rstrip(), end
