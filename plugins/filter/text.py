@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.flaskops.stack.plugins.module_utils import environment as environments
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import unit_word
 from ansible_collections.flaskops.stack.plugins.plugin_utils.options import SECRET_WORDS
 
 #: What Flask's from_prefixed_env() takes from the environment, as JSON where it can be read so.
@@ -25,21 +25,6 @@ LINE_BREAK = re.compile(r"[\r\n\0]")
 LONG_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 #: A word that systemd takes as it stands, systemd.service(5) COMMAND LINES.
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:,@+=-]+")
-
-
-def env_file(environment: Any) -> str:
-    """A dict as a file for systemd's ``EnvironmentFile=``, every value kept byte for byte.
-
-    Sorted by name; a value of null is left out. Raises AnsibleFilterError for a name that no
-    process could use, without showing any value.
-    """
-    if not isinstance(environment, Mapping):
-        kind = type(environment).__name__
-        raise AnsibleFilterError(f"env_file: an environment is a dict, found {kind}")
-    try:
-        return environments.to_file(environments.texts(environment))
-    except environments.EnvironmentFormatError as error:
-        raise AnsibleFilterError(str(error)) from error
 
 
 def flask_values(environment: Any, *, text: bool = False) -> dict[str, Any]:
@@ -161,7 +146,7 @@ def unit_command(words: Any) -> str:
         if LINE_BREAK.search(word):
             raise AnsibleFilterError("unit_command: a word cannot hold a line break or a NUL byte")
         if not PLAIN_WORD.fullmatch(word):
-            quoted.append(environments.unit_word(word))
+            quoted.append(unit_word(word))
         else:
             quoted.append(word)
     return " ".join(quoted)
@@ -189,7 +174,6 @@ class FilterModule:
         return {
             "as_list": as_list,
             "commonest": commonest,
-            "env_file": env_file,
             "flask_values": flask_values,
             "ini_settings": ini_settings,
             "long_options": long_options,

@@ -10,6 +10,7 @@ import shlex
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.filter import text
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,49 +19,10 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0
 NAMES = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,20}\Z").filter(lambda n: not keyword.iskeyword(n))
 
 
-def read_as_systemd(content: str) -> dict[str, str]:
-    """A reader of NAME="value" lines by the rules of systemd.exec(5), EnvironmentFile=."""
-    found: dict[str, str] = {}
-    rest = content
-    while rest:
-        name, rest = rest.split('="', 1)
-        value = ""
-        while rest[0] != '"':
-            if rest[0] == "\\" and rest[1] in '"\\`$':
-                rest = rest[1:]
-            value, rest = value + rest[0], rest[1:]
-        assert rest.startswith('"\n')
-        found[name], rest = value, rest[2:]
-    return found
-
-
-@given(st.dictionaries(NAMES, VALUES, max_size=5))
-def test_every_value_survives(environment: dict[str, str]) -> None:
-    assert read_as_systemd(text.env_file(environment)) == environment
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (True, "true"),
-        (False, "false"),
-        (8000, "8000"),
-        (["a", 1], '["a", 1]'),
-        ({"k": None}, '{"k": null}'),
-        ("plain", "plain"),
-        ("", ""),
-    ],
-)
-def test_values_are_written_as_flask_reads_them(value: object, written: str) -> None:
-    assert read_as_systemd(text.env_file({"NAME": value})) == {"NAME": written}
-    if not isinstance(value, str):
-        assert json.loads(written) == value
-
-
 def as_flask_reads(environment: dict[str, object]) -> dict[str, object]:
     """What Flask.config.from_prefixed_env() makes of the values."""
     found: dict[str, object] = {}
-    for name, value in read_as_systemd(text.env_file(environment)).items():
+    for name, value in texts(environment).items():
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -122,27 +84,9 @@ def test_the_commonest_is_the_first_of_the_most_frequent() -> None:
     assert text.commonest([]) == ""
 
 
-def test_null_is_left_out() -> None:
-    assert text.env_file({"A": None, "B": "x"}) == 'B="x"\n'
-
-
-@pytest.mark.parametrize("name", ["1ST", "WITH-HYPHEN", "A B", "", "A=B", 7])
-def test_a_name_no_process_could_use_is_refused_without_its_value(name: object) -> None:
-    with pytest.raises(AnsibleFilterError) as refused:
-        text.env_file({name: "hush"})
-    assert repr(name) in str(refused.value)
-    assert "hush" not in str(refused.value)
-
-
-def test_nul_is_refused_without_the_value() -> None:
-    with pytest.raises(AnsibleFilterError, match="NAME: a value cannot hold a NUL byte") as refused:
-        text.env_file({"NAME": "hush\0"})
-    assert "hush" not in str(refused.value)
-
-
 @pytest.mark.parametrize(
     "filter_",
-    [text.env_file, text.ini_settings, text.python_settings, text.unit_settings],
+    [text.ini_settings, text.python_settings, text.unit_settings],
     ids=lambda f: f.__name__,
 )
 def test_what_is_no_dict_is_refused(filter_: object) -> None:
