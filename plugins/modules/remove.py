@@ -63,16 +63,14 @@ removed:
   sample: [unit shop.service, unit shop.socket, unit shop@7.service, directory /srv/shop, user shop]
 """
 
-import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils.app_name import name_problem
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import BusyError, LockedError
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.app import App, take_away
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.paths import RemoveError
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, SystemdError
-
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 def main() -> None:
@@ -88,11 +86,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    if not NAME.fullmatch(params["name"]):
-        module.fail_json(
-            msg=f"name: found {params['name']!r}; allowed are up to 31 small letters, digits and "
-            "hyphens, a letter first"
-        )
+    if problem := name_problem("name", params["name"]):
+        module.fail_json(msg=problem)
     app = App(
         params["name"],
         Path(params["home"]),

@@ -184,7 +184,7 @@ pages:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils.status.found import NAME
+from ansible_collections.flaskops.stack.plugins.module_utils.app_name import name_problem
 from ansible_collections.flaskops.stack.plugins.module_utils.status.report import report
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
@@ -200,11 +200,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     name = module.params["name"]
-    if name and not NAME.fullmatch(name):
-        module.fail_json(
-            msg=f"name: found {name!r}; allowed are up to 31 small letters, digits and hyphens, "
-            "a letter first"
-        )
+    problem = name_problem("name", name) if name else ""
+    if problem:
+        module.fail_json(msg=problem)
     root, timeout = Path(module.params["root"]), module.params["timeout"]
     module.exit_json(changed=False, **report(name, root, timeout, Systemd()))
 

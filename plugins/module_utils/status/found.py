@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ansible_collections.flaskops.stack.plugins.module_utils.app_name import APP_NAME
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-GENERATION_UNIT = re.compile(rf"({NAME.pattern})@[0-9]+\.service")
+GENERATION_UNIT = re.compile(rf"({APP_NAME.pattern})@[0-9]+\.service")
 #: The line of a generation's unit that says where the app's home is.
 ENVIRONMENT_LINE = re.compile(r"^EnvironmentFile=-?(/.+)/generations/%i/env$", re.MULTILINE)
 
@@ -20,7 +20,7 @@ def find_apps(root: Path, systemd: Systemd, name: str) -> dict[str, Path]:
     found = {
         entry.name: entry
         for entry in (sorted(root.iterdir()) if root.is_dir() else [])
-        if NAME.fullmatch(entry.name) and (entry / "generations").is_dir()
+        if APP_NAME.fullmatch(entry.name) and (entry / "generations").is_dir()
     }
     for unit in sorted(systemd.units.glob("*@*.service")):
         named = GENERATION_UNIT.fullmatch(unit.name)

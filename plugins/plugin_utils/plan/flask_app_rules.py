@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.app_name import ALLOWED
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import rules
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.deploy_key import DeployKey
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import Source
@@ -89,8 +90,7 @@ def name_problems(name: str) -> list[str]:
         rules.found(
             "flask_app_name",
             name,
-            "are up to 31 small letters, digits and hyphens, a letter first,"
-            f" and no name of the system such as {', '.join(RESERVED_NAMES)}",
+            f"are {ALLOWED}, and no name of the system such as {', '.join(RESERVED_NAMES)}",
         )
     ]
 

@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils import app_name
+
 PORTS = range(1, 65536)
 #: An app's name: a system user's, a directory's and a unit's.
-APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+APP_NAME = app_name.APP_NAME
 #: A name of a file below /etc, such as a site's or a certificate's.
 FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 #: One IP address or network, as systemd's IPAddressAllow= and nginx take it.

@@ -1,0 +1,17 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which names an app can have: its user, its directory and its units are called so."""
+
+from __future__ import annotations
+
+import re
+
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+ALLOWED = "up to 31 small letters, digits and hyphens, a letter first"
+
+
+def name_problem(option: str, name: str) -> str:
+    """What is wrong with the name that an option holds; empty when nothing is."""
+    if APP_NAME.fullmatch(name):
+        return ""
+    return f"{option}: found {name!r}; allowed are {ALLOWED}"
