@@ -15,7 +15,13 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import files, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import files
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.record import (
+    PROVED_FILE,
+    SETTINGS_FILE,
+    settings,
+)
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.workers import REASONS
 
 #: Lines of the failing unit's log in the error: one screen.
 LOG_LINES = 30
@@ -27,7 +33,7 @@ SERVED_FILE = "served"
 def excerpt(lines: list[str]) -> list[str]:
     """The part of a log that says why: up to the reason when one is given, else the end."""
     lines = [line for line in lines if "[INFO]" not in line]
-    reasons = [i for i, line in enumerate(lines) if line.startswith(wsgi.REASONS)]
+    reasons = [i for i, line in enumerate(lines) if line.startswith(REASONS)]
     lines = lines[: reasons[-1] + 1 if reasons else None]
     greetings = [i for i, line in enumerate(lines) if line.startswith(UWSGI_IS_UP)]
     return lines[greetings[-1] + 1 if reasons and greetings else 0 :][-LOG_LINES:]
@@ -69,10 +75,10 @@ class Generations:
         )
 
     def record(self, number: int) -> dict[str, Any]:
-        return wsgi.settings(self.path(number))
+        return settings(self.path(number))
 
     def proved(self, number: int) -> bool:
-        return (self.path(number) / wsgi.PROVED_FILE).exists()
+        return (self.path(number) / PROVED_FILE).exists()
 
     def served(self, number: int) -> bool:
         """Whether it was live at some time."""
@@ -119,8 +125,9 @@ class Generations:
         draft.mkdir(mode=0o755)
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         told = {"generation": number, "release": release.name, "created": created, **record}
-        texts = {**texts, wsgi.SETTINGS_FILE: json.dumps(told, indent=2) + "\n"}
+        texts = {**texts, SETTINGS_FILE: json.dumps(told, indent=2) + "\n"}
         for name, text in texts.items():
+            (draft / name).parent.mkdir(mode=0o755, exist_ok=True)
             files.write(draft / name, text, 0o640, gid=group)
         (draft / "release").symlink_to(release)
         os.chmod(draft, 0o755)
@@ -130,12 +137,12 @@ class Generations:
 
     def prove(self, number: int) -> None:
         """From now on it starts without being asked for its health, and can be gone back to."""
-        for name in (wsgi.PROVED_FILE, SERVED_FILE):
+        for name in (PROVED_FILE, SERVED_FILE):
             (self.path(number) / name).touch(mode=0o644)
 
     def doubt(self, number: int) -> None:
         """Let a generation prove itself again before it serves."""
-        (self.path(number) / wsgi.PROVED_FILE).unlink(missing_ok=True)
+        (self.path(number) / PROVED_FILE).unlink(missing_ok=True)
 
     def make_live(self, number: int) -> None:
         """The commit point: one rename."""
@@ -152,7 +159,7 @@ class Generations:
 def readable(generation: Path) -> bool:
     """Whether the record of a generation is there and whole."""
     try:
-        return "digest" in wsgi.settings(generation)
+        return "digest" in settings(generation)
     except (OSError, ValueError):
         return False
 

@@ -263,7 +263,6 @@ actions:
 import difflib
 import hashlib
 import http.client
-import inspect
 import json
 import os
 import pwd
@@ -276,7 +275,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils import files, parts, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import files, parts, payload, wrapper
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_file
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
@@ -293,8 +292,8 @@ from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     alone,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, SystemdError
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper import health
 
-WRAPPER = "flaskops_wsgi.py"
 #: Seconds that a background process must stay up.
 SETTLE = 1.0
 PREVIOUS = "previous"
@@ -333,9 +332,14 @@ class Wanted:
 
     @property
     def digest(self) -> str:
-        """What makes one generation differ from another: any of it means a switch."""
+        """What makes one generation differ from another: any of it means a switch.
+
+        The name by which the health check asks is left out: a site that gets another name runs the
+        same app. The wrapper counts by its version.
+        """
         if self.recorded:
             return self.recorded
+        asked = {name: value for name, value in self.health.items() if name != "host"}
         content = [
             str(self.release),
             self.environment,
@@ -343,9 +347,9 @@ class Wanted:
             self.units["generation"],
             self.entrypoint,
             self.proxy_hops,
-            self.health,
+            asked,
             self.protocol,
-            inspect.getsource(wsgi),
+            wrapper.VERSION,
             self.parts,
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -619,7 +623,7 @@ class Switch:
             "health": wanted.health,
             "protocol": wanted.protocol,
         }
-        texts = {**wanted.files, "env": wanted.environment, WRAPPER: inspect.getsource(wsgi)}
+        texts = {**wanted.files, "env": wanted.environment, **payload.files()}
         group = pwd.getpwnam(wanted.user).pw_gid
         return self.generations.create(wanted.release, group, record, texts)
 
@@ -684,8 +688,8 @@ class Switch:
     def _ask(self, number: int, since: float) -> None:
         """Over HTTP, on the generation's own socket: as often as wanted, each time its release."""
         probes = self.wanted.health["probes"]
-        for health in probes * wsgi.checks(self.wanted.health):
-            problem = self._asked(number, health)
+        for check in probes * health.checks(self.wanted.health):
+            problem = self._asked(number, check)
             restarts = self.systemd.properties(self._service(number), "NRestarts").get("NRestarts")
             # A live one that is started again may have crashed before.
             crashed = restarts not in ("0", None) and number != self.generations.live()
@@ -694,25 +698,25 @@ class Switch:
             if problem:
                 raise SwitchError(
                     f"Generation {number} of {self.wanted.name} started, but "
-                    f"GET {health['path']} {problem}",
+                    f"GET {check['path']} {problem}",
                     self._log(self._service(number), since),
                 )
         self.actions.append(f"generation {number} answered {probes} times")
 
-    def _asked(self, number: int, health: dict[str, Any]) -> str:
+    def _asked(self, number: int, check: dict[str, Any]) -> str:
         """What is wrong with the answer to one health check, an empty string for nothing."""
         record = self.generations.record(number)
-        headers = wsgi.health_headers(health, self.wanted.proxy_hops)
+        headers = health.headers(check, self.wanted.proxy_hops)
         headers["X-Flaskops-Token"] = record["token"]
         protocol = record.get("protocol", "http")
         try:
             status, body, answered = ask(
-                self.probe_path(number), health["path"], headers, health["timeout"], protocol
+                self.probe_path(number), check["path"], headers, check["timeout"], protocol
             )
         except (OSError, http.client.HTTPException) as error:
             return f"gave no answer: {error or type(error).__name__}"
-        release = answered.get(wsgi.RELEASE_HEADER)
-        problem = wsgi.unhealthy(status, body, health)
+        release = answered.get(health.RELEASE_HEADER)
+        problem = health.unhealthy(status, body, check)
         if not problem and release != record["release"]:
             problem = f"answered for release {release}, wanted {record['release']}"
         return problem

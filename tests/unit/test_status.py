@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.filter import status as table
-from ansible_collections.flaskops.stack.plugins.module_utils import generations, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import generations
 from ansible_collections.flaskops.stack.plugins.module_utils.status import probe
 from ansible_collections.flaskops.stack.plugins.module_utils.status.app import App
 from ansible_collections.flaskops.stack.plugins.module_utils.status.found import find_apps
 from ansible_collections.flaskops.stack.plugins.module_utils.status.pages import pages
 from ansible_collections.flaskops.stack.plugins.module_utils.status.services import services
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.health import RELEASE_HEADER
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.record import SETTINGS_FILE
 
 TOKEN = "token-that-nobody-sees"
 HEALTH = {
@@ -61,7 +63,7 @@ class Host:
         self.units.mkdir()
         self.systemd = FakeSystemd(self.units)
         self.open = ["probe-2.sock", "http.sock"]
-        self.answer: Any = (200, b"ok", {wsgi.RELEASE_HEADER: "r2-b"})
+        self.answer: Any = (200, b"ok", {RELEASE_HEADER: "r2-b"})
 
     def generation(self, number: int, release: str, *, served: bool = True) -> None:
         built = self.home / "releases" / release
@@ -72,7 +74,7 @@ class Host:
         folder = self.home / "generations" / str(number)
         folder.mkdir()
         record = {"digest": "d", "token": TOKEN, "release": release, "health": HEALTH}
-        (folder / wsgi.SETTINGS_FILE).write_text(json.dumps({**record, "proxy_hops": 1}))
+        (folder / SETTINGS_FILE).write_text(json.dumps({**record, "proxy_hops": 1}))
         (folder / "gunicorn.conf.py").write_text("")
         (folder / "env").write_text('SECRET_KEY="hush"\n')
         (folder / "release").symlink_to(built)
@@ -143,8 +145,8 @@ def test_no_secret_is_told(host: Host) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((500, b"secret page", {wsgi.RELEASE_HEADER: "r2-b"}), "GET /healthz answered 500"),
-        ((200, b"", {wsgi.RELEASE_HEADER: "r1-a"}), "release r1-a answers, r2-b is live"),
+        ((500, b"secret page", {RELEASE_HEADER: "r2-b"}), "GET /healthz answered 500"),
+        ((200, b"", {RELEASE_HEADER: "r1-a"}), "release r1-a answers, r2-b is live"),
         ((200, b"", {}), "release (none) answers, r2-b is live"),
         (TimeoutError("timed out"), "no answer to GET /healthz (timed out)"),
     ],

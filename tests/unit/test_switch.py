@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import generations, parts, wsgi
+from ansible_collections.flaskops.stack.plugins.module_utils import (
+    generations,
+    parts,
+    payload,
+    wrapper,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.record import SETTINGS_FILE
 from ansible_collections.flaskops.stack.plugins.modules import switch
 
 HEALTH = {
@@ -72,7 +78,7 @@ class FakeSystemd(Systemd):
 
     def _serve(self, number: int) -> None:
         folder = self.home / "generations" / str(number)
-        record = json.loads((folder / wsgi.SETTINGS_FILE).read_text())
+        record = json.loads((folder / SETTINGS_FILE).read_text())
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -229,6 +235,25 @@ def test_whatever_makes_a_generation_means_a_switch(host: Host, change: dict[str
     assert host.enabled() == ["shop@2.service"]
 
 
+def test_another_name_of_the_site_restarts_nothing(host: Host) -> None:
+    host.run()
+    before = host.picture()
+    host.systemd.calls.clear()
+    result = host.run(health=HEALTH | {"host": "www.example.org"})
+    assert (result["changed"], result["actions"], host.systemd.calls) == (False, [], [])
+    assert host.picture() == before
+    host.run("r2", health=HEALTH | {"host": "www.example.org"})
+    assert host.generations.record(2)["health"]["host"] == "www.example.org"
+
+
+def test_the_wrapper_counts_by_its_version(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run()
+    monkeypatch.setattr(payload, "files", lambda: {"flaskops_wsgi/__init__.py": "# new"})
+    assert not host.run()["changed"]
+    monkeypatch.setattr(wrapper, "VERSION", wrapper.VERSION + 1)
+    assert host.run()["generation"] == 2
+
+
 def test_new_one_runs_before_the_old_one_stops_and_the_socket_stays_open(host: Host) -> None:
     host.run()
     host.systemd.calls.clear()
@@ -339,7 +364,7 @@ def test_a_name_of_the_systems_is_refused(host: Host, unit: str) -> None:
 def test_a_record_that_a_power_cut_emptied_is_not_counted(host: Host) -> None:
     host.run("r1")
     host.run("r2")
-    (host.generations.path(1) / wsgi.SETTINGS_FILE).write_text("")
+    (host.generations.path(1) / SETTINGS_FILE).write_text("")
     assert not host.run("r2")["changed"]
     assert host.run("r3")["generation"] == 3
 
@@ -672,7 +697,7 @@ def test_a_host_that_is_there_already_stays(host: Host) -> None:
 def test_no_way_back_to_another_protocol(host: Host) -> None:
     host.run("r1")
     host.run("r2")
-    path = host.generations.path(1) / wsgi.SETTINGS_FILE
+    path = host.generations.path(1) / SETTINGS_FILE
     path.write_text(path.read_text().replace('"protocol": "http"', '"protocol": "uwsgi"'))
     with pytest.raises(
         switch.SwitchError, match="generation 1 speaks uwsgi, and the web server http"

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import wsgi
 from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
     Generations,
     ask,
     probe_path,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper import health
 
 
 class Probe:
@@ -37,27 +37,27 @@ class Probe:
     def ask(self) -> tuple[str, str]:
         """The release that answers on the live generation's own socket, and what is wrong."""
         release = ""
-        for health in wsgi.checks(self.record["health"]):
-            release, problem = self.ask_for(health)
+        for check in health.checks(self.record["health"]):
+            release, problem = self.ask_for(check)
             if problem:
                 return release, problem
         return release, ""
 
-    def ask_for(self, health: dict[str, Any]) -> tuple[str, str]:
+    def ask_for(self, check: dict[str, Any]) -> tuple[str, str]:
         """The same for one health check."""
-        path, log = health["path"], self.log
+        path, log = check["path"], self.log
         try:
             try:
-                status, body, answer = self.get(probe_path(self.name, self.live), health)
+                status, body, answer = self.get(probe_path(self.name, self.live), check)
             except (FileNotFoundError, ConnectionRefusedError):
                 # systemd closes it when a start fails and may not open it for the next one. The
                 # token still tells this generation from any other.
-                status, body, answer = self.get(self.public(), health)
+                status, body, answer = self.get(self.public(), check)
         except (OSError, http.client.HTTPException) as error:
             return "", f"no answer to GET {path} ({error or type(error).__name__}): {log}"
-        release = answer.get(wsgi.RELEASE_HEADER, "")
+        release = answer.get(health.RELEASE_HEADER, "")
         wanted = self.record["release"]
-        problem = wsgi.unhealthy(status, body, health)
+        problem = health.unhealthy(status, body, check)
         if problem:
             said = problem.partition(": ")[0]  # without the page, which can be anything
             problem = f"GET {path} {said}: {log}"
@@ -79,12 +79,12 @@ class Probe:
             return f"no answer at {place or 'its address'} ({said}): systemctl restart {self.name}"
         return ""
 
-    def get(self, place: Path | str, health: dict[str, Any]) -> tuple[int, bytes, dict[str, str]]:
+    def get(self, place: Path | str, check: dict[str, Any]) -> tuple[int, bytes, dict[str, str]]:
         """Ask for a health check's path as the switch does; OSError or HTTPException."""
-        headers = wsgi.health_headers(health, self.record["proxy_hops"])
+        headers = health.headers(check, self.record["proxy_hops"])
         headers["X-Flaskops-Token"] = self.record["token"]
-        seconds = min(health["timeout"], self.timeout)
-        return ask(place, health["path"], headers, seconds, self.record.get("protocol", "http"))
+        seconds = min(check["timeout"], self.timeout)
+        return ask(place, check["path"], headers, seconds, self.record.get("protocol", "http"))
 
     def public(self) -> str:
         """Where the public socket listens, a path or ``address:port``; FileNotFoundError."""

@@ -1,0 +1,86 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The app as the server calls it: behind its proxies, its static files and the check of peers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import urllib.parse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from . import health, record
+from .finder import find_app
+from .peers import UNIT, Peers
+from .static import with_published
+from .wsgi import Environ, StartResponse, Wsgi
+
+#: Where Gunicorn's log finds the path.
+LOGGED_PATH = "flaskops.path"
+#: Where Gunicorn's log finds that a request only asked whether the app is well.
+HEALTH_CHECK = "flaskops.health_check"
+#: The least that is logged, by Python's name for it, unless the app says otherwise itself.
+LOG_LEVEL = "FLASKOPS_LOG_LEVEL"
+
+
+def build_application(config: dict[str, Any], directory: Path | None = None) -> Wsgi:
+    """The app behind its proxies, naming its release to who knows the generation's token."""
+    if os.environ.get(LOG_LEVEL):
+        logging.getLogger().setLevel(os.environ[LOG_LEVEL].upper())
+    app = find_app(config["entrypoint"])
+    hops = config["proxy_hops"]
+    if hops > 0:
+        from werkzeug.middleware.proxy_fix import ProxyFix
+
+        app = ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
+    app = with_published(app, directory or record.own_directory())
+    if config.get("protocol") == "uwsgi":
+        app = _decoded_once(app)
+    token, release = config["token"], config["release"]
+    peers = Peers(os.environ.get(UNIT, ""))
+    only_a_check = health.only_asks(config)
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ[LOGGED_PATH] = logged_path(environ)
+        if only_a_check(environ):
+            environ[HEALTH_CHECK] = "yes"
+        if not peers.may_ask(environ):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This host may not ask.\n"]
+        if environ.get(health.TOKEN_HEADER) != token:
+            return app(environ, start_response)
+
+        def named(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, (health.RELEASE_HEADER, release)], *rest)
+
+        return app(environ, named)
+
+    return application
+
+
+def logged_path(environ: Environ) -> str:
+    """The path for the log, quoted: the servers' own variables have a line break in it as it is.
+
+    Without the query, which can hold secrets.
+    """
+    path = environ.get("PATH_INFO", "")
+    return urllib.parse.quote(path, safe="/!$&'()*+,;=:@~", encoding="latin-1", errors="replace")
+
+
+def _decoded_once(app: Wsgi) -> Wsgi:
+    """Undo what Gunicorn 27 does to a path that came over the uwsgi protocol: it decodes it again.
+
+    RAW_URI, which only Gunicorn sets, then holds the path as the web server decoded it.
+    """
+
+    def decoded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if "RAW_URI" in environ:
+            query = environ.get("QUERY_STRING", "")
+            uri = environ["RAW_URI"]
+            path = uri[: -len(query) - 1] if query else uri
+            environ["PATH_INFO"] = path.removeprefix(environ.get("SCRIPT_NAME", ""))
+        return app(environ, start_response)
+
+    return decoded
