@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.filter import status as table
-from ansible_collections.flaskops.stack.plugins.module_utils import generations
+from ansible_collections.flaskops.stack.plugins.module_utils.generation import store
 from ansible_collections.flaskops.stack.plugins.module_utils.status import probe
 from ansible_collections.flaskops.stack.plugins.module_utils.status.app import App
 from ansible_collections.flaskops.stack.plugins.module_utils.status.found import find_apps
@@ -79,10 +79,10 @@ class Host:
         (folder / "env").write_text('SECRET_KEY="hush"\n')
         (folder / "release").symlink_to(built)
         if served:
-            (folder / generations.SERVED_FILE).touch()
+            (folder / store.SERVED_FILE).touch()
 
     def live(self, number: int) -> None:
-        generations.Generations(self.home).make_live(number)
+        store.Generations(self.home).make_live(number)
 
     def up(self, number: int, **properties: str) -> None:
         self.systemd.shown |= {
@@ -244,12 +244,12 @@ def test_memory_is_counted_by_process_where_systemd_does_not(host: Host, counted
 
 
 def test_rollback_goes_to_what_was_live_before(host: Host) -> None:
-    known = generations.Generations(host.home)
+    known = store.Generations(host.home)
     host.generation(3, "r3-c")
     assert known.rollback_target() == 3  # nobody has said what was before
     (host.home / "previous").symlink_to("generations/1")
     assert known.rollback_target() == 1
-    (host.home / "generations/1" / generations.SERVED_FILE).unlink()
+    (host.home / "generations/1" / store.SERVED_FILE).unlink()
     assert known.rollback_target() == 3
     (host.home / "generations/3/release").unlink()
     assert known.rollback_target() == 0

@@ -6,9 +6,7 @@ import http.client
 import http.server
 import json
 import os
-import socket
 import socketserver
-import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,15 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils import (
-    generations,
-    parts,
-    payload,
-    wrapper,
+from ansible_collections.flaskops.stack.plugins.module_utils import payload, wrapper
+from ansible_collections.flaskops.stack.plugins.module_utils.generation import (
+    companions,
+    finish,
+    report,
+    request,
+    rollback,
+    store,
+    trial,
+)
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycle import Lifecycle
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.switch import Switch
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.units import Units
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import (
+    App,
+    Draft,
+    Wanted,
+    digest,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.record import SETTINGS_FILE
-from ansible_collections.flaskops.stack.plugins.modules import switch
 
 HEALTH = {
     "path": "/healthz",
@@ -128,42 +139,59 @@ class Host:
         self.units.mkdir(parents=True)
         self.home.mkdir()
         self.systemd = FakeSystemd(self.units, self.home)
-        self.generations = generations.Generations(self.home)
+        self.generations = store.Generations(self.home)
         monkeypatch.setattr(os, "fchown", lambda *_: None)
-        monkeypatch.setattr(switch.Switch, "probe_path", lambda _, n: self.home / f"probe-{n}.sock")
+        monkeypatch.setattr(Units, "probe_path", lambda _, n: self.home / f"probe-{n}.sock")
 
-    def wanted(self, release: str = "r1", **changes: Any) -> switch.Wanted:
+    def life(self, keep: int = 3) -> Lifecycle:
+        return Lifecycle(App("shop", self.home, keep, self.home.parent), self.systemd)
+
+    def wanted(self, release: str = "r1", **changes: Any) -> tuple[Wanted, Draft]:
         path = self.home / "releases" / release
         path.mkdir(parents=True, exist_ok=True)
         values: dict[str, Any] = {
-            "name": "shop",
-            "home": self.home,
             "release": path,
+            "socket": "[Socket]\n",
+            "service": "[Service]\n",
+            "generation": "[Unit]\n",
+            "companions": {},
             "environment": 'A="1"\n',
+            "proxy_hops": 1,
+            "protocol": "http",
+            "health": HEALTH,
+            "digest": "",
+        }
+        content: dict[str, Any] = {
             "user": "root",
             "files": {"gunicorn.conf.py": "workers = 2\n"},
-            "units": {"socket": "[Socket]\n", "service": "[Service]\n", "generation": "[Unit]\n"},
             "entrypoint": "",
-            "proxy_hops": 1,
-            "health": HEALTH,
-            "keep": 3,
-            "lease": 60,
-            "run_folder": self.home.parent,
         }
-        return switch.Wanted(**values | changes)
+        draft = Draft(**{name: changes.pop(name, value) for name, value in content.items()})
+        wanted = Wanted(**values | changes)
+        return replace(wanted, digest=digest(wanted, draft)), draft
 
     def run(
-        self, release: str = "r1", *, check: bool = False, phase: str = "whole", **changes: Any
+        self,
+        release: str = "r1",
+        *,
+        check: bool = False,
+        phase: str = "whole",
+        keep: int = 3,
+        **changes: Any,
     ) -> dict[str, Any]:
-        one = switch.Switch(self.wanted(release, **changes), self.systemd, check_mode=check)
-        ways = {"finish": one.finish, "withdraw": one.withdraw}
-        return ways[phase]() if phase in ways else one.run(phase)
+        life = self.life(keep)
+        if phase == "finish":
+            return finish.finish(life)
+        if phase == "withdraw":
+            return finish.withdraw(life)
+        lease = 60 if phase == "start" else None
+        wanted, draft = self.wanted(release, **changes)
+        return Switch(life, wanted, draft, lease=lease, check_mode=check).run()
 
     def back(self, wish: str, phase: str = "whole") -> dict[str, Any]:
-        params = {"name": "shop", "home": str(self.home), "rollback": wish, "keep": 3, "lease": 60}
-        wanted = switch.recorded(params, self.systemd)
-        one = switch.Switch(replace(wanted, run_folder=self.home.parent), self.systemd)
-        return one.run(phase)
+        life = self.life()
+        lease = 60 if phase == "start" else None
+        return Switch(life, rollback.recorded(life, wish), lease=lease).run()
 
     def running(self) -> list[int]:
         return sorted(self.systemd.instances("shop"))
@@ -223,7 +251,7 @@ def test_nothing_changes_when_the_same_is_live(host: Host) -> None:
         {"entrypoint": "shop:app"},
         {"proxy_hops": 2},
         {"health": HEALTH | {"path": "/"}},
-        {"units": {"socket": "[Socket]\n", "service": "[Service]\n", "generation": "[X]\n"}},
+        {"generation": "[X]\n"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -278,7 +306,7 @@ def test_a_failing_generation_leaves_everything_as_it_was(host: Host, trouble: s
     host.systemd.answer = 500 if trouble == "status" else 200
     host.systemd.release_told = "r0" if trouble == "release" else None
     host.systemd.restarts = "2" if trouble == "restarts" else "0"
-    with pytest.raises(switch.SwitchError, match=reasons[trouble]) as failed:
+    with pytest.raises(SwitchError, match=reasons[trouble]) as failed:
         host.run("r2")
     assert failed.value.log == ["log of shop@2.service"]
     assert host.picture() == before
@@ -286,7 +314,7 @@ def test_a_failing_generation_leaves_everything_as_it_was(host: Host, trouble: s
 
 def test_a_failing_first_generation_leaves_no_socket_that_nobody_answers(host: Host) -> None:
     host.systemd.fails_to_start = {1}
-    with pytest.raises(switch.SwitchError):
+    with pytest.raises(SwitchError):
         host.run()
     assert host.systemd.states == {}
     assert host.generations.numbers() == []
@@ -305,7 +333,7 @@ def test_a_live_generation_that_does_not_come_back_is_not_taken_away(host: Host)
     host.run()
     host.systemd.states["shop@1.service"] = "failed"
     host.systemd.fails_to_start = {1}
-    with pytest.raises(switch.SwitchError):
+    with pytest.raises(SwitchError):
         host.run()
     assert host.generations.live() == 1
     assert host.enabled() == ["shop@1.service"]
@@ -332,7 +360,7 @@ def test_going_back_to_one_that_fails_now_keeps_both(host: Host) -> None:
     host.run("r1")
     host.run("r2")
     host.systemd.fails_to_start = {1}
-    with pytest.raises(switch.SwitchError):
+    with pytest.raises(SwitchError):
         host.run("r1")
     assert host.generations.numbers() == [1, 2]
     assert host.generations.live() == 2
@@ -343,10 +371,10 @@ def test_a_stopped_app_is_not_left_half_open_by_a_failure(host: Host) -> None:
     host.run("r1")
     host.systemd.call("stop", "shop@1.service", "shop.service", "shop.socket")
     host.systemd.fails_to_start = {2}
-    with pytest.raises(switch.SwitchError):
+    with pytest.raises(SwitchError):
         host.run("r2")
     assert host.systemd.states == {}
-    said = switch.aftermath(host.generations, host.systemd, "shop")
+    said = report.aftermath(host.generations, host.systemd, "shop")
     assert said.startswith("Generation 1 (release r1) was live before, but is not running")
 
 
@@ -356,7 +384,7 @@ def test_a_name_of_the_systems_is_refused(host: Host, unit: str) -> None:
     shipped.mkdir()
     (shipped / unit).touch()
     before = host.picture()
-    with pytest.raises(switch.SwitchError, match="'shop' is taken"):
+    with pytest.raises(SwitchError, match="'shop' is taken"):
         host.run()
     assert host.picture() == before
 
@@ -380,7 +408,7 @@ def test_going_back_takes_the_generation_that_is_still_there(host: Host) -> None
 def test_a_generation_that_never_served_is_not_gone_back_to(host: Host) -> None:
     host.run("r1")
     host.run("r2")
-    (host.generations.path(1) / generations.SERVED_FILE).unlink()
+    (host.generations.path(1) / store.SERVED_FILE).unlink()
     assert host.run("r1")["generation"] == 3
 
 
@@ -395,10 +423,10 @@ def test_a_killed_run_is_healed_by_the_next(
         raise Killed
 
     place = {
-        "built": (switch.Switch, "_start"),
-        "started": (switch.Switch, "_ask"),
-        "proved": (generations.Generations, "make_live"),
-        "live": (switch.Switch, "_retire"),
+        "built": (Switch, "_start"),
+        "started": (trial.Trial, "answers"),
+        "proved": (store.Generations, "make_live"),
+        "live": (Lifecycle, "retire"),
     }[moment]
     host.run("r1")
     with monkeypatch.context() as patch:
@@ -439,37 +467,35 @@ def test_old_generations_are_pruned_but_not_the_predecessor(host: Host) -> None:
 def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
     host.run()
     host.systemd.calls.clear()
-    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
-    result = host.run(units=units)
+    units: dict[str, Any] = {"socket": "[Socket]\nX=1\n"}
+    result = host.run(**units)
     assert result["changed"]
     assert host.systemd.calls[0] == "stop shop.service shop.socket"
     assert (host.units / "shop.socket").read_text() == units["socket"]
-    assert not host.run(units=units)["changed"]
+    assert not host.run(**units)["changed"]
 
 
 def test_an_address_that_is_taken_is_named_before_anything_is_live(host: Host) -> None:
     socket_unit = "[Socket]\nListenStream=192.0.2.1:8000\n"
-    units = {"socket": socket_unit, "service": "[Service]\n", "generation": "[Unit]\n"}
+    units: dict[str, Any] = {"socket": socket_unit}
     host.systemd.taken = {socket_unit}
-    with pytest.raises(
-        switch.SwitchError, match=r"shop\.socket cannot listen on 192\.0\.2\.1:8000"
-    ):
-        host.run(units=units)
+    with pytest.raises(SwitchError, match=r"shop\.socket cannot listen on 192\.0\.2\.1:8000"):
+        host.run(**units)
     assert host.running() == []
     assert not (host.home / "live").exists()
     assert not (host.units / "shop.socket").exists()
     host.systemd.taken = set()
-    assert host.run(units=units)["generation"] == 1
+    assert host.run(**units)["generation"] == 1
     assert host.systemd.states["shop.socket"] == "active"
 
 
 def test_a_socket_that_cannot_move_stays_where_it_was(host: Host) -> None:
     """The generation is the same: only where it listens has changed."""
     host.run()
-    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
+    units: dict[str, Any] = {"socket": "[Socket]\nX=1\n"}
     host.systemd.taken = {units["socket"]}
-    with pytest.raises(switch.SwitchError, match=r"shop\.socket cannot listen"):
-        host.run(units=units)
+    with pytest.raises(SwitchError, match=r"shop\.socket cannot listen"):
+        host.run(**units)
     assert (host.units / "shop.socket").read_text() == "[Socket]\n"
     assert host.systemd.calls[-1] == "start shop.service shop@1.service"
     assert host.running() == [1]
@@ -490,7 +516,7 @@ def test_a_generation_that_missed_the_socket_starts_anew(host: Host) -> None:
 def test_what_nobody_reaches_is_not_said_to_serve(host: Host) -> None:
     host.run()
     host.systemd.call("stop", "shop.socket")
-    told = switch.aftermath(host.generations, host.systemd, "shop")
+    told = report.aftermath(host.generations, host.systemd, "shop")
     assert told.endswith("runs, but shop.socket is not open: nobody reaches it.")
 
 
@@ -498,9 +524,9 @@ def test_a_failure_while_the_socket_moves_brings_the_live_one_back(host: Host) -
     host.run()
     host.systemd.calls.clear()
     host.systemd.fails_to_start = {2}
-    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
-    with pytest.raises(switch.SwitchError):
-        host.run("r2", units=units)
+    units: dict[str, Any] = {"socket": "[Socket]\nX=1\n"}
+    with pytest.raises(SwitchError):
+        host.run("r2", **units)
     assert host.systemd.calls[-1] == "start shop.service shop@1.service"
     assert host.enabled() == ["shop@1.service"]
 
@@ -530,8 +556,8 @@ def test_environment_is_for_the_app_and_root_only(host: Host) -> None:
 
 def test_diff_names_variables_and_never_shows_a_value(host: Host) -> None:
     host.run(environment='GONE="hush1"\nKEPT="same"\nSECRET="hush2\nhush3=\\"x\\""\n')
-    wanted = host.wanted("r2", environment='KEPT="same"\nNEW="hush4"\nSECRET="hush5"\n')
-    diff = switch.differences(1, host.generations, wanted)
+    wanted, draft = host.wanted("r2", environment='KEPT="same"\nNEW="hush4"\nSECRET="hush5"\n')
+    diff = report.differences(host.generations, wanted, draft)
     assert "hush" not in diff
     assert {"-environment GONE", "+environment NEW", "~environment SECRET"} <= set(diff.split("\n"))
     assert "-release r1\n+release r2\n" in diff
@@ -542,8 +568,8 @@ def test_log_excerpt_ends_with_the_reason() -> None:
     noise = [f"[1] [INFO] worker {n}" for n in range(50)]
     after = ["Traceback of the server", "unit failed"]
     reason = "The app cannot be loaded: ImportError: x"
-    assert generations.excerpt([*noise, "frame", reason, *after]) == ["frame", reason]
-    assert generations.excerpt([*noise, *after]) == after
+    assert report.excerpt([*noise, "frame", reason, *after]) == ["frame", reason]
+    assert report.excerpt([*noise, *after]) == after
 
 
 # Two phases --------------------------------------------------------------------------------------
@@ -606,7 +632,7 @@ def test_a_start_that_failed_is_cleaned_up_at_once(host: Host) -> None:
     host.run()
     before = host.picture()
     host.systemd.fails_to_start = {2}
-    with pytest.raises(switch.SwitchError, match="did not start"):
+    with pytest.raises(SwitchError, match="did not start"):
         host.run("r2", phase="start")
     assert host.picture() == before
     assert not list(host.home.parent.glob("flaskops-*"))
@@ -616,7 +642,7 @@ def test_finishing_what_runs_no_more_is_an_error(host: Host) -> None:
     host.run()
     host.run("r2", phase="start")
     host.systemd.call("stop", "shop@2.service")
-    with pytest.raises(switch.SwitchError, match="runs no more"):
+    with pytest.raises(SwitchError, match="runs no more"):
         host.run("r2", phase="finish")
     assert host.generations.live() == 1
 
@@ -638,14 +664,14 @@ def test_a_failed_deploy_does_not_start_an_app_that_was_stopped(host: Host) -> N
 
 def test_a_socket_that_moved_is_back_where_it_was_after_a_failure(host: Host) -> None:
     host.run()
-    units = {"socket": "[Socket]\nX=1\n", "service": "[Service]\n", "generation": "[Unit]\n"}
+    units: dict[str, Any] = {"socket": "[Socket]\nX=1\n"}
     host.systemd.fails_to_start = {2}
-    with pytest.raises(switch.SwitchError):
-        host.run("r2", units=units)
+    with pytest.raises(SwitchError):
+        host.run("r2", **units)
     assert (host.units / "shop.socket").read_text() == "[Socket]\n"
     host.systemd.fails_to_start = set()
     host.systemd.call("start", "shop.socket")  # as shop.service, which requires it, did
-    assert host.run("r2", phase="start", units=units)["pending"]
+    assert host.run("r2", phase="start", **units)["pending"]
     assert (host.units / "shop.socket").read_text() == "[Socket]\nX=1\n"
     host.run("r2", phase="withdraw")
     assert (host.units / "shop.socket").read_text() == "[Socket]\n"
@@ -699,24 +725,22 @@ def test_no_way_back_to_another_protocol(host: Host) -> None:
     host.run("r2")
     path = host.generations.path(1) / SETTINGS_FILE
     path.write_text(path.read_text().replace('"protocol": "http"', '"protocol": "uwsgi"'))
-    with pytest.raises(
-        switch.SwitchError, match="generation 1 speaks uwsgi, and the web server http"
-    ):
+    with pytest.raises(SwitchError, match="generation 1 speaks uwsgi, and the web server http"):
         host.back("previous")
 
 
 def test_a_release_that_failed_is_nothing_to_go_back_to(host: Host) -> None:
     host.run("r1")
     host.systemd.fails_to_start = {2}
-    with pytest.raises(switch.SwitchError):
+    with pytest.raises(SwitchError):
         host.run("r2")
-    with pytest.raises(switch.SwitchError, match=r"'r2'; of releases .* there is none"):
+    with pytest.raises(SwitchError, match=r"'r2'; of releases .* there is none"):
         host.back("r2")
-    with pytest.raises(switch.SwitchError, match=r"'previous'; .* there is none"):
+    with pytest.raises(SwitchError, match=r"'previous'; .* there is none"):
         host.back("previous")
     host.systemd.fails_to_start = set()
     host.run("r3")
-    with pytest.raises(switch.SwitchError, match=r"'r2'; .* there are r1$"):
+    with pytest.raises(SwitchError, match=r"'r2'; .* there are r1$"):
         host.back("r2")
 
 
@@ -740,13 +764,13 @@ NIGHTLY = {"name": "nightly", "command": "flask tidy", "schedule": "daily", "tim
 
 
 def with_parts(*timers: dict[str, Any]) -> dict[str, Any]:
-    units = {"socket": "[Socket]\n", "service": "[Service]\n", "generation": SERVER}
-    return {"units": units, "parts": parts.units("shop", SERVER, [WORKER], timers)}
+    units = companions.companions("shop", SERVER, [WORKER], timers)
+    return {"generation": SERVER, "companions": units}
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switch, "SETTLE", 0.0)
+    monkeypatch.setattr(trial, "SETTLE", 0.0)
 
 
 def test_processes_start_with_a_generation_and_stop_with_it(host: Host) -> None:
@@ -810,106 +834,20 @@ def test_a_process_that_does_not_start_is_a_failed_switch(
         return "no" if verb == "start" and "worker" in units[0] else call(verb, *units)
 
     monkeypatch.setattr(host.systemd, "call", fails)
-    with pytest.raises(switch.SwitchError, match=r"shop\.worker-1@2\.service did not start"):
+    with pytest.raises(SwitchError, match=r"shop\.worker-1@2\.service did not start"):
         host.run("r2", **with_parts())
     assert host.picture() == before
 
 
-@pytest.mark.parametrize(
-    ("text", "written"),
-    [
-        ("celery -A shop worker", "exec celery -A shop worker"),
-        ("flask report && flask mail", "flask report && flask mail"),
-        ("LC_ALL=C flask report", "LC_ALL=C flask report"),
-        ("exec flask report", "exec flask report"),
-        ('echo "$HOME" 100% \\n', 'exec echo \\"$$HOME\\" 100%% \\\\n'),
-    ],
-)
-def test_command_of_a_unit(text: str, written: str) -> None:
-    assert parts.command(text) == f'/bin/sh -c "{written}"'
-
-
-def test_a_unit_beside_the_server_is_fenced_in_alike() -> None:
-    text = parts.units("shop", SERVER, [WORKER | {"count": 1}], [])["shop.worker@.service"]
-    assert text == (
-        "[Unit]\nDescription=shop: worker, generation %i\nPartOf=shop.service\n\n[Service]\n"
-        'Type=exec\nExecStart=/bin/sh -c "exec celery worker"\nKillMode=mixed\nTimeoutStopSec=9\n'
-        "Restart=always\nRestartSec=1\nUser=shop\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("processes", "said"),
-    [
-        ([WORKER | {"name": "Up"}], "found 'Up'; allowed are small letters"),
-        ([WORKER, WORKER], "two processes or timers have this name"),
-        ([WORKER | {"command": "a\nb"}], "allowed is one line"),
-    ],
-)
-def test_parts_that_cannot_be(processes: list[dict[str, Any]], said: str) -> None:
-    with pytest.raises(parts.PartError, match=said):
-        parts.units("shop", SERVER, processes, [])
-
-
-def uwsgi_server(path: str, answer: bytes, seen: list[dict[str, str]]) -> threading.Thread:
-    """Answer one request that comes as a packet of the uwsgi protocol."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(1)
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with listener, connection:
-            file = connection.makefile("rb")
-            modifier1, size, modifier2 = struct.unpack("<BHB", file.read(4))
-            assert (modifier1, modifier2) == (0, 0)
-            parts, rest = [], file.read(size)
-            while rest:
-                (length,) = struct.unpack("<H", rest[:2])
-                parts.append(rest[2 : 2 + length].decode())
-                rest = rest[2 + length :]
-            seen.append(dict(zip(parts[::2], parts[1::2], strict=True)))
-            connection.sendall(answer)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    return thread
-
-
-def test_the_uwsgi_protocol_is_spoken_where_the_server_does(tmp_path: Path) -> None:
-    seen: list[dict[str, str]] = []
-    path = tmp_path / "probe.sock"
-    answer = b"HTTP/1.1 200 OK\r\nX-Flaskops-Release: r1\r\n\r\nwell"
-    thread = uwsgi_server(str(path), answer, seen)
-    headers = {"Host": "shop.example", "X-Flaskops-Token": "t"}
-    told = generations.ask(path, "/caf%C3%A9?deep=1", headers, 5, "uwsgi")
-    thread.join(5)
-    assert told == (200, b"well", {"X-Flaskops-Release": "r1"})
-    assert seen[0]["PATH_INFO"] == "/café"
-    assert seen[0]["QUERY_STRING"] == "deep=1"
-    assert seen[0]["HTTP_HOST"] == "shop.example"
-    assert seen[0]["HTTP_X_FLASKOPS_TOKEN"] == "t"
-    assert seen[0]["HTTP_CONNECTION"] == "close"
-
-
-@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n"])
-def test_no_answer_in_the_uwsgi_protocol_is_an_error(tmp_path: Path, answer: bytes) -> None:
-    path = tmp_path / "probe.sock"
-    thread = uwsgi_server(str(path), answer, [])
-    with pytest.raises((OSError, http.client.HTTPException)):
-        generations.ask(path, "/", {}, 5, "uwsgi")
-    thread.join(5)
-
-
 def test_the_protocol_is_recorded_and_asked_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     spoken = []
-    real = generations.ask
+    real = request.ask
 
     def ask(*arguments: Any) -> Any:
         spoken.append(arguments[4])
         return real(*arguments[:4])  # the played server speaks HTTP only
 
-    monkeypatch.setattr(switch, "ask", ask)
+    monkeypatch.setattr(trial, "ask", ask)
     host.run("r1")
     host.run("r1", protocol="uwsgi")
     assert spoken == ["http"] * 2 + ["uwsgi"] * 2
@@ -919,8 +857,8 @@ def test_the_protocol_is_recorded_and_asked_in(host: Host, monkeypatch: pytest.M
 def test_what_uwsgi_says_of_itself_is_not_in_the_way_of_the_reason() -> None:
     log = ["*** Starting uWSGI", 'running "unix_signal:15 x" (master-start)...', "  File a.py"]
     reason = "The app cannot be loaded: ImportError"
-    assert generations.excerpt([*log, reason, "OOPS !"]) == ["  File a.py", reason]
-    assert generations.excerpt(log) == log
+    assert report.excerpt([*log, reason, "OOPS !"]) == ["  File a.py", reason]
+    assert report.excerpt(log) == log
 
 
 @pytest.mark.parametrize("several", [False, True])

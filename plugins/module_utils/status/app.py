@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils.generations import Generations
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.processes import Processes
 from ansible_collections.flaskops.stack.plugins.module_utils.status import release
 from ansible_collections.flaskops.stack.plugins.module_utils.status.probe import Probe

@@ -9,11 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils.generations import (
-    Generations,
-    ask,
-    probe_path,
-)
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.request import ask
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.units import probe_path
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.module_utils.wrapper import health
 

@@ -1,6 +1,6 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Units beside the server's in a generation: background processes and timers of the same release.
+"""Companion units of a generation: background processes and timers of the same release.
 
 They run exactly as the server does, with its user, environment, directory and sandbox, and differ
 in their command only; so their units are made from the server's.
@@ -22,16 +22,16 @@ COMPOUND = re.compile(r"[;&|()`]|^\s*(exec\s|\w+=|[!{]\s)")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
-class PartError(ValueError):
-    """A process or timer that cannot be."""
+class CompanionError(ValueError):
+    """A process or timer that no unit can be made for."""
 
 
-def units(
+def companions(
     app: str, server: str, processes: Iterable[dict[str, Any]], timers: Iterable[dict[str, Any]]
 ) -> dict[str, str]:
     """Name and text of the units; ``@.`` in a name is where the generation's number goes.
 
-    ``server`` is the text of the server's unit. Raises PartError for a name that no unit can have,
+    ``server`` is the text of the server's unit. CompanionError for a name that no unit can have,
     or that two have.
     """
     found: dict[str, str] = {}
@@ -50,16 +50,16 @@ def units(
 
 
 def add(found: dict[str, str], name: str, text: str) -> None:
-    """Add a unit; PartError when there is one of that name."""
+    """Add a unit; CompanionError when there is one of that name."""
     if name in found:
-        raise PartError(f"{name}: two processes or timers have this name")
+        raise CompanionError(f"{name}: two processes or timers have this name")
     found[name] = text
 
 
 def checked(name: str) -> str:
     """A name that a unit can have."""
     if not NAME.fullmatch(name):
-        raise PartError(
+        raise CompanionError(
             f"name of a process or timer: found {name!r}; allowed are small letters, digits and "
             "hyphens, a letter first"
         )
@@ -83,7 +83,7 @@ def unit(server: str, description: str, own: list[str]) -> str:
 def command(text: str) -> str:
     """A command line for a shell, as ExecStart= takes it."""
     if "\n" in text:
-        raise PartError("command of a process or timer: allowed is one line")
+        raise CompanionError("command of a process or timer: allowed is one line")
     # A signal is for the program; where there is more than one, the shell has to stay.
     start = "" if COMPOUND.search(text) else "exec "
     return f"/bin/sh -c {unit_word(start + text)}"

@@ -1,17 +1,13 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generations of an app on a host: on the disk, and asked over HTTP."""
+"""The generations of one app on the disk."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
-import socket
-import struct
 import time
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +17,9 @@ from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.record impo
     SETTINGS_FILE,
     settings,
 )
-from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.workers import REASONS
 
-#: Lines of the failing unit's log in the error: one screen.
-LOG_LINES = 30
-#: The last of the many lines in which uWSGI says how it was built and set up.
-UWSGI_IS_UP = 'running "unix_signal:15 '
+#: This file says that a generation has been live.
 SERVED_FILE = "served"
-
-
-def excerpt(lines: list[str]) -> list[str]:
-    """The part of a log that says why: up to the reason when one is given, else the end."""
-    lines = [line for line in lines if "[INFO]" not in line]
-    reasons = [i for i, line in enumerate(lines) if line.startswith(REASONS)]
-    lines = lines[: reasons[-1] + 1 if reasons else None]
-    greetings = [i for i, line in enumerate(lines) if line.startswith(UWSGI_IS_UP)]
-    return lines[greetings[-1] + 1 if reasons and greetings else 0 :][-LOG_LINES:]
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self.socket_path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.socket_path)
 
 
 class Generations:
@@ -162,62 +132,3 @@ def readable(generation: Path) -> bool:
         return "digest" in settings(generation)
     except (OSError, ValueError):
         return False
-
-
-def ask(
-    place: Path | str, target: str, headers: dict[str, str], seconds: float, protocol: str = "http"
-) -> tuple[int, bytes, dict[str, str]]:
-    """GET ``target`` of a place: status, body and headers; OSError or HTTPException.
-
-    The place is the path of a unix socket, or ``address:port``. The answer is HTTP with either
-    protocol; only the request differs.
-    """
-    connection = (
-        UnixConnection(str(place), seconds)
-        if str(place).startswith("/")
-        else http.client.HTTPConnection(str(place), timeout=seconds)
-    )
-    try:
-        if protocol == "uwsgi":
-            connection.connect()
-            connection.sock.sendall(uwsgi_request(target, headers))
-            answer = http.client.HTTPResponse(connection.sock, method="GET")
-            answer.begin()
-        else:
-            connection.request("GET", target, headers=headers)
-            answer = connection.getresponse()
-        return answer.status, answer.read(), dict(answer.headers)
-    finally:
-        connection.close()
-
-
-def uwsgi_request(target: str, headers: dict[str, str]) -> bytes:
-    """A GET as one packet of the uwsgi protocol: the size, then names and values with their sizes.
-
-    ``Connection: close``, for without a length only the end of the connection ends the answer.
-    """
-    path, _, query = target.partition("?")
-    variables = {
-        "REQUEST_METHOD": "GET",
-        "REQUEST_URI": target,
-        "PATH_INFO": urllib.parse.unquote(path),
-        "QUERY_STRING": query,
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_LENGTH": "",
-    }
-    sent = {**headers, "Connection": "close"}
-    for name, value in sent.items():
-        variables[f"HTTP_{name.upper().replace('-', '_')}"] = value
-    packet = b""
-    for name, value in variables.items():
-        for part in (name.encode(), value.encode()):
-            packet += struct.pack("<H", len(part)) + part
-    return struct.pack("<BHB", 0, len(packet), 0) + packet
-
-
-def probe_path(name: str, number: int) -> Path:
-    """The socket that one generation alone answers on."""
-    return Path(f"/run/{name}/probe-{number}.sock")

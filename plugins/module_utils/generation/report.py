@@ -1,0 +1,68 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people are told of a switch: what it changes, what is left after a failure, which log."""
+
+from __future__ import annotations
+
+import difflib
+
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_file
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import Draft, Wanted
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.workers import REASONS
+
+#: Lines of the failing unit's log in the error: one screen.
+LOG_LINES = 30
+#: The last of the many lines in which uWSGI says how it was built and set up.
+UWSGI_IS_UP = 'running "unix_signal:15 '
+
+
+def excerpt(lines: list[str]) -> list[str]:
+    """The part of a log that says why: up to the reason when one is given, else the end."""
+    lines = [line for line in lines if "[INFO]" not in line]
+    reasons = [i for i, line in enumerate(lines) if line.startswith(REASONS)]
+    lines = lines[: reasons[-1] + 1 if reasons else None]
+    greetings = [i for i, line in enumerate(lines) if line.startswith(UWSGI_IS_UP)]
+    return lines[greetings[-1] + 1 if reasons and greetings else 0 :][-LOG_LINES:]
+
+
+def differences(store: Generations, wanted: Wanted, draft: Draft | None) -> str:
+    """What a switch changes, for --diff; of the environment only the names."""
+    live = store.live()
+    before_dir = store.path(live) if live else None
+
+    def before(name: str) -> str:
+        path = before_dir / name if before_dir else None
+        return path.read_text(encoding="utf-8") if path and path.is_file() else ""
+
+    lines: list[str] = []
+    old_release = store.record(live)["release"] if live else ""
+    if old_release != wanted.release.name:
+        lines += [f"-release {old_release or 'none'}", f"+release {wanted.release.name}"]
+    for name, text in sorted(draft.files.items() if draft else ()):
+        lines += difflib.unified_diff(
+            before(name).splitlines(), text.splitlines(), name, name, lineterm="", n=1
+        )
+    old_env, new_env = from_file(before("env")), from_file(wanted.environment)
+    for name in sorted(old_env.keys() | new_env.keys()):
+        if name not in new_env:
+            lines.append(f"-environment {name}")
+        elif name not in old_env:
+            lines.append(f"+environment {name}")
+        elif old_env[name] != new_env[name]:
+            lines.append(f"~environment {name}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def aftermath(store: Generations, systemd: Systemd, name: str) -> str:
+    """What serves after a failure, as systemd has it."""
+    live = store.live()
+    if not live:
+        return "There was no earlier generation: the app is not running."
+    which = f"Generation {live} (release {store.record(live)['release']})"
+    if systemd.active(f"{name}@{live}.service"):
+        if not systemd.active(f"{name}.socket"):
+            return f"{which} runs, but {name}.socket is not open: nobody reaches it."
+        return f"{which} was not touched and serves on."
+    return f"{which} was live before, but is not running: see journalctl -u {name}@{live}."
