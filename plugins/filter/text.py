@@ -51,11 +51,6 @@ def flask_values(environment: Any, *, text: bool = False) -> dict[str, Any]:
     return found
 
 
-def commonest(values: list[Any]) -> Any:
-    """What is most often in a list, the first of those; an empty text where there is nothing."""
-    return max(values, key=values.count, default="")
-
-
 def is_secret(name: str) -> bool:
     """Whether a name says that its value is a secret."""
     return not SECRET_WORDS.isdisjoint(name.lower().split("_"))
@@ -173,7 +168,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "as_list": as_list,
-            "commonest": commonest,
             "flask_values": flask_values,
             "ini_settings": ini_settings,
             "long_options": long_options,

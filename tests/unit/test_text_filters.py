@@ -78,12 +78,6 @@ def test_flask_values_needs_a_dict() -> None:
         text.flask_values(["A"])
 
 
-def test_the_commonest_is_the_first_of_the_most_frequent() -> None:
-    assert text.commonest(["a", "b", "b"]) == "b"
-    assert text.commonest(["a", "b"]) == "a"
-    assert text.commonest([]) == ""
-
-
 @pytest.mark.parametrize(
     "filter_",
     [text.ini_settings, text.python_settings, text.unit_settings],

@@ -97,6 +97,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "environment_defaults": dict(environment.defaults),
         "build_environment": build,
         "given_key": given_key(environment),
+        "key_file": f"{options['flask_app_home']}/secret_key",
         "shares_key": several and not environment.key_given,
         "commands": commands(options),
         **calls(controller.entry_point, source, packed, checkout, needed),
