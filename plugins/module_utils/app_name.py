@@ -5,9 +5,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 ALLOWED = "up to 31 small letters, digits and hyphens, a letter first"
+#: The argument spec of the options that the modules for an app have in common.
+APP_OPTIONS: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "home": {"type": "path", "required": True},
+    "user": {"type": "str", "required": True},
+}
 
 
 def name_problem(option: str, name: str) -> str:

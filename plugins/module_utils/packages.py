@@ -6,6 +6,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+#: The argument spec of a module's option ``packages``.
+PACKAGES_OPTION: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
 
 
 def missing(names: Sequence[str]) -> list[str]:

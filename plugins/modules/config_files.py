@@ -19,6 +19,7 @@ description:
   - A path that is a symbolic link is replaced by a file; the link's target is left alone.
 version_added: 0.1.0
 author: The flaskops.stack authors
+extends_documentation_fragment: [flaskops.stack.packages]
 options:
   files:
     description: Files to write. Missing parent directories are created with mode 0755.
@@ -83,13 +84,6 @@ options:
     description: User who runs O(check), with no supplementary groups.
     type: str
     default: root
-  packages:
-    description:
-      - Distribution packages without which the files mean nothing. When one is missing, nothing
-        else is looked at or done, and RV(missing_packages) names it.
-    type: list
-    elements: str
-    default: []
   requires:
     description:
       - What must be there on the host, each path with what is said when it is missing. Nothing is
@@ -191,6 +185,7 @@ unit_settled:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils.config.error import ConfigError
 from ansible_collections.flaskops.stack.plugins.module_utils.config.transaction import apply
+from ansible_collections.flaskops.stack.plugins.module_utils.packages import PACKAGES_OPTION
 
 
 class QuietModule(AnsibleModule):
@@ -232,7 +227,7 @@ def main() -> None:
             "check_ready": {"type": "str"},
             "check_timeout": {"type": "float", "default": 10.0},
             "check_user": {"type": "str", "default": "root"},
-            "packages": {"type": "list", "elements": "str", "default": []},
+            "packages": PACKAGES_OPTION,
             "requires": {"type": "dict", "default": {}},
             "unit": {"type": "str"},
         },

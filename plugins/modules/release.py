@@ -26,20 +26,11 @@ description:
     missing. So one call is enough on a host where everything is there.
 version_added: 0.1.0
 author: The flaskops.stack authors
-extends_documentation_fragment: [flaskops.stack.deploy_lock]
+extends_documentation_fragment:
+  - flaskops.stack.app
+  - flaskops.stack.deploy_lock
+  - flaskops.stack.packages
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
-  home:
-    description: Directory of the app.
-    type: path
-    required: true
-  user:
-    description: System user, and group, of the app.
-    type: str
-    required: true
   account:
     description: Home and shell that O(user) must have; what is left out may be anything.
     type: dict
@@ -51,11 +42,6 @@ options:
       shell:
         description: Login shell.
         type: path
-  packages:
-    description: Distribution packages that must be installed before anything is built.
-    type: list
-    elements: str
-    default: []
   id:
     description:
       - Name of the release.
@@ -281,6 +267,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils import dotenv, files
+from ansible_collections.flaskops.stack.plugins.module_utils.app_name import APP_OPTIONS
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import (
     EnvironmentFormatError,
     from_file,
@@ -293,7 +280,10 @@ from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     LockedError,
     alone,
 )
-from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
+from ansible_collections.flaskops.stack.plugins.module_utils.packages import (
+    PACKAGES_OPTION,
+    missing,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.unpack import ArchiveError, unpack
 
 MARKER = "release.json"
@@ -1112,15 +1102,13 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
-            "home": {"type": "path", "required": True},
-            "user": {"type": "str", "required": True},
+            **APP_OPTIONS,
             "account": {
                 "type": "dict",
                 "default": {},
                 "options": {"home": {"type": "path"}, "shell": {"type": "path"}},
             },
-            "packages": {"type": "list", "elements": "str", "default": []},
+            "packages": PACKAGES_OPTION,
             "id": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": ["prepared", "built"], "default": "prepared"},
             "revision": {"type": "str", "default": ""},

@@ -13,26 +13,15 @@ description:
     and its user, in one remote call.
   - A unit belongs to the app when it is named like it and says so; C(shop-api.service) of another
     app is not touched by the removal of C(shop), whatever its name.
+  - A directory O(home) of the system is refused, and so is one that holds other things than an
+    app's.
   - The user goes when it is a system user whose home is the app's, with its group.
   - What a killed run has left, the next one removes.
   - The journal, packages and what apps share, such as C(/opt/uv), stay.
 version_added: 0.1.0
 author: The flaskops.stack authors
+extends_documentation_fragment: [flaskops.stack.app]
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
-  home:
-    description:
-      - Directory of the app. It is refused when it is one of the system's, or holds other things
-        than an app's.
-    type: path
-    required: true
-  user:
-    description: System user that the app runs as.
-    type: str
-    required: true
   keep_data:
     description:
       - Keep C(shared) and C(secret_key), and the user, for a user that is made anew could not be
@@ -66,7 +55,10 @@ removed:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskops.stack.plugins.module_utils.app_name import name_problem
+from ansible_collections.flaskops.stack.plugins.module_utils.app_name import (
+    APP_OPTIONS,
+    name_problem,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import BusyError, LockedError
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.app import App, take_away
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.paths import RemoveError
@@ -77,9 +69,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
-            "home": {"type": "path", "required": True},
-            "user": {"type": "str", "required": True},
+            **APP_OPTIONS,
             "keep_data": {"type": "bool", "default": False},
             "lock_minutes": {"type": "int", "default": 10},
         },
