@@ -240,3 +240,10 @@ def test_packages_are_those_of_the_roles_that_run() -> None:
     assert planned(redis_implementation="valkey").packages == ["valkey-server"]
     assert planned(cache_server="memcached").packages == ["memcached"]
     assert planned(cache_server="none").packages == []
+
+
+def test_a_role_that_installs_nothing_is_told_so() -> None:
+    """The playbooks give every role that runs its option, also one that only removes."""
+    found = planned(cache_server="none", redis_state="absent", memcached_state="absent")
+    assert found.packages == []
+    assert found.options["redis_with_packages"] == found.options["memcached_with_packages"] == []

@@ -71,10 +71,11 @@ def plan_role_of(host: HostPlan, role: str, view: View) -> Plan:
 
 def share_packages(host: HostPlan, planned: Mapping[str, Plan]) -> None:
     """Let the first role that installs anything install for all, in one transaction."""
-    installing = [role for role, plan in planned.items() if plan.packages]
-    if not installing:
-        return
-    found = [name for role in installing for name in planned[role].packages]
-    host.packages = list(dict.fromkeys(found))
-    host.options |= {f"{role}_with_packages": [] for role in installing}
-    host.options[f"{installing[0]}_with_packages"] = host.packages
+    everything = [name for plan in planned.values() for name in plan.packages]
+    host.packages = list(dict.fromkeys(everything))
+    for role in (role for roles in host.roles.values() for role in roles):
+        host.options[f"{role}_with_packages"] = []
+    for role, plan in planned.items():
+        if plan.packages:
+            host.options[f"{role}_with_packages"] = host.packages
+            return
