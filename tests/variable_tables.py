@@ -109,7 +109,8 @@ def environment() -> str:
 
 def of_role(role: str) -> str:
     """Return the table of one role."""
-    return table(options.role_option(role, name, one) for name, one in spec(role).items())
+    own = {name: one for name, one in spec(role).items() if name.startswith(f"{role}_")}
+    return table(options.role_option(role, name, one) for name, one in own.items())
 
 
 def pages() -> dict[Path, str]:

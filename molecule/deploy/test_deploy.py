@@ -60,8 +60,7 @@ def given(**variables: Any) -> dict[str, Any]:
         "flask_app_health_path": "/healthz",
         "gunicorn_workers": 2,
         "uwsgi_processes": 2,
-        "gunicorn_health_timeout": 3,
-        "uwsgi_health_timeout": 3,
+        "wsgi_health_timeout": 3,
     }
     return common | variables
 
@@ -206,7 +205,7 @@ def test_from_one_server_to_the_other_and_back_under_load(host: Any, source: Sou
         ),
         (
             {},
-            {"gunicorn_health_checks": [{"path": "/", "text": "no such text"}]},
+            {"wsgi_health_checks": [{"path": "/", "text": "no such text"}]},
             "GET / (Host: localhost, http) answered 200 without the text 'no such text'",
         ),
     ],
@@ -220,8 +219,6 @@ def test_a_release_that_fails_never_served(
     variables: dict[str, Any],
     said: str,
 ) -> None:
-    if "gunicorn_health_checks" in variables:
-        variables = {f"{server}_health_checks": variables["gunicorn_health_checks"]}
     before, up = asked(host), generations_up(host)
     pids = host.check_output("systemctl show -P MainPID 'shop@*.service'")
     told = fails(flask_app_source=source("bad", **change), wsgi_server=server, **variables)

@@ -82,7 +82,7 @@ def given(**variables: Any) -> dict[str, Any]:
         "flask_app_name": "shop",
         "flask_app_health_path": "/healthz",
         "gunicorn_workers": 2,
-        "gunicorn_health_timeout": 3,
+        "wsgi_health_timeout": 3,
     }
     return common | variables
 

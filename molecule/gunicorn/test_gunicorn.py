@@ -44,7 +44,7 @@ def test_an_address_that_is_taken_is_named_and_the_app_serves_on(host: Any, play
         "systemd-run --quiet --unit=taken python3 -m http.server --bind 127.0.0.1 8123"
     )
     try:
-        told = play.fails(gunicorn_bind=taken)
+        told = play.fails(wsgi_bind=taken)
     finally:
         host.check_output("systemctl stop taken")
     assert f"cannot listen on {taken}" in told
@@ -57,20 +57,34 @@ def test_an_address_that_is_taken_is_named_and_the_app_serves_on(host: Any, play
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"gunicorn_bind": "0.0.0.0:70000"}, 'gunicorn_bind: found "0.0.0.0:70000"; allowed are'),
-        ({"gunicorn_bind": "http.sock"}, 'gunicorn_bind: found "http.sock"; allowed are'),
+        ({"wsgi_bind": "0.0.0.0:70000"}, 'wsgi_bind: found "0.0.0.0:70000"; allowed are'),
+        ({"wsgi_bind": "http.sock"}, 'wsgi_bind: found "http.sock"; allowed are'),
         ({"gunicorn_worker_class": "eventlet"}, "value of gunicorn_worker_class must be one of"),
-        ({"gunicorn_user": "root"}, "gunicorn_user: found root"),
-        ({"gunicorn_config": '{"keepalive": 1}'}, "gunicorn_config, gunicorn_unit_config: found"),
+        ({"wsgi_user": "root"}, "wsgi_user: found root"),
+        ({"gunicorn_config": "keepalive"}, "gunicorn_config"),
+        ({"wsgi_unit_config": "MemoryMax"}, "wsgi_unit_config"),
+        ({"gunicorn_bind": "127.0.0.1:1"}, "gunicorn_bind was renamed to wsgi_bind"),
         ({"gunicorn_workers": -1}, "gunicorn_workers: found -1; allowed are 0 and more"),
         ({"gunicorn_threads": "many"}, "gunicorn_threads"),
         (
             {"gunicorn_config": {"bind": "0.0.0.0:80"}},
             "gunicorn_config: found bind; the role decides these",
         ),
-        ({"gunicorn_health_path": "health"}, 'gunicorn_health_path: found "health"; allowed is'),
+        ({"wsgi_health_path": "health"}, 'wsgi_health_path: found "health"; allowed is'),
     ],
-    ids=["port", "relative", "class", "root", "text", "negative", "type", "bind", "path"],
+    ids=[
+        "port",
+        "relative",
+        "class",
+        "root",
+        "text",
+        "unit-text",
+        "old-name",
+        "negative",
+        "type",
+        "bind",
+        "path",
+    ],
 )
 def test_bad_input_is_named_before_anything_changes(
     host: Any, play: Any, variables: dict[str, Any], said: str

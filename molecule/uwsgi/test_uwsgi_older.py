@@ -40,7 +40,7 @@ def test_broken_generation_never_serves(host: Any, play: Any, environment: str, 
     before, pid = live(host), ask(host)["pid"]
     name, value = environment.split("=", 1)
     host.check_output(f"printf '{name}=\"{value}\"\\n' > /opt/broken")
-    assert said in play.fails(uwsgi_environment_file="/opt/broken")
+    assert said in play.fails(wsgi_environment_file="/opt/broken")
     assert live(host) == before
     assert host.run(f"kill -0 {pid}").succeeded, "the very same worker still serves"
     serves(host)

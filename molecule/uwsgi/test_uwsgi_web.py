@@ -60,7 +60,7 @@ class TestNative:
     def test_a_broken_generation_never_serves(self, host: Any, play: Any) -> None:
         before = live(host)
         host.check_output("printf 'HEALTH=\"503 Sick\"\\n' > /opt/broken")
-        said = play.fails(uwsgi_environment_file="/opt/broken", **NATIVE)
+        said = play.fails(wsgi_environment_file="/opt/broken", **NATIVE)
         assert "GET /health (Host: localhost, http) answered 503, wanted 200: ok" in said
         assert live(host) == before
         assert self.ask(host)["generation"] == str(before)

@@ -21,7 +21,8 @@ options:
     type: str
   entry_point:
     description:
-      - Entry point of O(role) that is planned for. Some need fewer options than others.
+      - Entry point of O(role), or of every role of the host, that is planned for. Some need fewer
+        options than others.
     type: str
     default: main
   site:
@@ -105,9 +106,7 @@ class ActionModule(ActionBase):
             )
         if role:
             controller = replace(
-                self.controller(variables),
-                scratch=str(vars(C)["DEFAULT_LOCAL_TMP"]),
-                entry_point=self._task.args.get("entry_point", "main"),
+                self.controller(variables), scratch=str(vars(C)["DEFAULT_LOCAL_TMP"])
             )
             planned = plan_role(role, variables, self.template, controller)
             data = {**planned.data, "packages": planned.packages}
@@ -140,6 +139,7 @@ class ActionModule(ActionBase):
             check_mode=self._task.check_mode,
             read=self.read,
             environment=os.environ,
+            entry_point=self._task.args.get("entry_point", "main"),
         )
 
     def template(self, variables: Mapping[str, Any], value: Any) -> Any:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import keyword
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,8 +17,6 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.options import SECR
 FLASK_PREFIX = "FLASK_"
 #: Read by the flask command itself, as they are.
 OF_THE_COMMAND = re.compile(r"FLASK_(APP|DEBUG|ENV|SKIP_DOTENV|RUN_\w+)")
-#: uWSGI's own names.
-INI_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 LINE_BREAK = re.compile(r"[\r\n\0]")
 #: A program's long option, without the dashes before it.
 LONG_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -54,59 +51,6 @@ def flask_values(environment: Any, *, text: bool = False) -> dict[str, Any]:
 def is_secret(name: str) -> bool:
     """Whether a name says that its value is a secret."""
     return not SECRET_WORDS.isdisjoint(name.lower().split("_"))
-
-
-def python_settings(settings: Any) -> str:
-    """A dict as Python assignments, such as Gunicorn's configuration file."""
-    if not isinstance(settings, Mapping):
-        kind = type(settings).__name__
-        raise AnsibleFilterError(f"python_settings: settings are a dict, found {kind}")
-    for name in settings:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise AnsibleFilterError(f"python_settings: {name!r} is not the name of a setting")
-    return "".join(f"{name} = {_plain(value)!r}\n" for name, value in settings.items())
-
-
-def unit_settings(settings: Any) -> str:
-    """A dict as lines of a systemd unit: yes and no for booleans, a list repeats the setting."""
-    if not isinstance(settings, Mapping):
-        kind = type(settings).__name__
-        raise AnsibleFilterError(f"unit_settings: settings are a dict, found {kind}")
-    lines = []
-    for name, value in settings.items():
-        if not isinstance(name, str) or not name.isalnum():
-            raise AnsibleFilterError(f"unit_settings: {name!r} is not the name of a setting")
-        for item in value if isinstance(value, list) else [value]:
-            one = ("yes" if item else "no") if isinstance(item, bool) else item
-            if "\n" in str(one):
-                raise AnsibleFilterError(f"unit_settings: {name} has a line break in its value")
-            if one is not None:
-                lines.append(f"{name}={one}\n")
-    return "".join(lines)
-
-
-def ini_settings(settings: Any) -> str:
-    """A dict as uWSGI's settings: true and false for booleans, a list repeats the setting.
-
-    A value of null is left out. ``%`` is doubled, for alone it would begin one of uWSGI's own
-    variables.
-    """
-    if not isinstance(settings, Mapping):
-        kind = type(settings).__name__
-        raise AnsibleFilterError(f"ini_settings: settings are a dict, found {kind}")
-    lines = []
-    for name, value in settings.items():
-        if not isinstance(name, str) or not INI_NAME.fullmatch(name):
-            raise AnsibleFilterError(f"ini_settings: {name!r} is not the name of a setting")
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Mapping | list):
-                raise AnsibleFilterError(f"ini_settings: {name} has a value that is no text")
-            one = json.dumps(item) if isinstance(item, bool) else str(item)
-            if LINE_BREAK.search(one):
-                raise AnsibleFilterError(f"ini_settings: {name} has a line break in its value")
-            if item is not None:
-                lines.append(f"{name} = {one.replace('%', '%%')}\n")
-    return "".join(lines)
 
 
 def long_options(settings: Any) -> list[str]:
@@ -157,11 +101,6 @@ def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _plain(value: Any) -> Any:
-    """Without the marks that Ansible puts on text it has templated."""
-    return json.loads(json.dumps(value))
-
-
 class FilterModule:
     """Filters of flaskops.stack that write text from data."""
 
@@ -169,9 +108,6 @@ class FilterModule:
         return {
             "as_list": as_list,
             "flask_values": flask_values,
-            "ini_settings": ini_settings,
             "long_options": long_options,
-            "python_settings": python_settings,
             "unit_command": unit_command,
-            "unit_settings": unit_settings,
         }

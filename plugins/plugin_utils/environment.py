@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.flaskops.stack.plugins.module_utils import dotenv
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import NAME
 from ansible_collections.flaskops.stack.plugins.plugin_utils.options import Option, meant
+from ansible_collections.flaskops.stack.plugins.plugin_utils.renamed import OLD_NAMES
 
 #: The variable that holds what goes to the app.
 APP_VARIABLE = "flask_app_env_from_environment"
@@ -163,15 +164,24 @@ def check_name(
         return
     place = f"{given.name} ({given.where})"
     if given.name not in named:
-        option = meant(given.name, options)
-        if option is not None:
+        told = not_an_option(given.name, options)
+        if told:
             leave = f"{APP_NAMES}={given.name} makes it the app's own"
             if given.where == PROCESS:
                 leave += f", `ignored_names: [{given.name}]` in {source} leaves it alone"
-            yield f"{place}: no such option; did you mean {option}? ({leave})"
+            yield f"{place}: {told} ({leave})"
             return
     if of_app:
         try:
             readable(given.value)
         except ValueError as error:
             yield f"{place}: the value (not shown) is {error}"
+
+
+def not_an_option(name: str, options: Mapping[str, Option]) -> str:
+    """Say that a name is an option's old one or a slip; nothing for a name of somebody else's."""
+    new = OLD_NAMES.get(name.lower())
+    if new is not None and name.isupper():
+        return f"renamed to {new.upper()}"
+    option = meant(name, options)
+    return "" if option is None else f"no such option; did you mean {option}?"

@@ -197,18 +197,12 @@ def role_option(role: str, name: str, spec: Mapping[str, Any]) -> Option:
 
 def playbook_options(roles: Path) -> Iterable[Option]:
     """What the playbooks ask for themselves: which of the programs that there are roles for."""
-    servers = [name for name in ("gunicorn", "uwsgi") if (roles / name).is_dir()]
+    # The role of a WSGI server has the template of what a generation runs with.
+    servers = sorted(path.parents[1].name for path in roles.glob("*/templates/generation"))
     caches = [name for name in ("redis", "memcached") if (roles / name).is_dir()]
     wsgi = "Program that runs the app."
     cache = "Program that caches for the app; none leaves it out."
     yield Option("", "wsgi_server", wsgi, choices=tuple(servers), default="gunicorn")
-    protocol = "What web servers speak to it, HTTP or nginx's native protocol for Python."
-    protocols = ("http", "uwsgi")
-    yield Option("", "wsgi_protocol", protocol, choices=protocols, default="http")
-    port = "Port that the app listens on when web servers of other hosts ask it."
-    yield Option("", "wsgi_port", port, type="int", default=8000)
-    peers = "Addresses and networks that may ask it there, besides the hosts of the web tier."
-    yield Option("", "wsgi_allowed_peers", peers, type="list", default=[])
     yield Option("", "cache_server", cache, choices=(*caches, "none"), default="redis")
 
 

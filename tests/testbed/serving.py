@@ -110,7 +110,7 @@ class Serving:
     software: ClassVar[str]
 
     def named(self, **variables: Any) -> dict[str, Any]:
-        """Return variables of the role."""
+        """Return variables of the server's role."""
         return {f"{self.role}_{name}": value for name, value in variables.items()}
 
     def test_live_generation_answers_as_the_apps_user(self, host: Any) -> None:
@@ -221,7 +221,7 @@ class Serving:
         before, pid = live(host), ask(host)["pid"]
         name, value = environment.split("=", 1)
         host.check_output(f"printf '{name}=\"{value}\"\\n' > /opt/broken")
-        broken = self.named(environment_file="/opt/broken", health_timeout=2)
+        broken = {"wsgi_environment_file": "/opt/broken", "wsgi_health_timeout": 2}
         started = time.monotonic()
         output = play.fails(**broken)
         assert time.monotonic() - started < QUICK, "it fails at once, not when the time is over"
@@ -233,7 +233,7 @@ class Serving:
         serves(host)
 
     def test_tcp_address_can_be_served_instead(self, host: Any, play: Any) -> None:
-        play.succeeds(**self.named(bind="127.0.0.1:8000"))
+        play.succeeds(wsgi_bind="127.0.0.1:8000")
         told = json.loads(host.check_output("curl -sSf http://127.0.0.1:8000/"))
         assert told["generation"] == str(live(host))
         assert "127.0.0.1:8000" in host.check_output("ss -Hltn")

@@ -15,11 +15,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: What each count may be now, and what it is to become.
 CEILINGS = {
-    "lines": 4432,
-    "ifs": 169,
-    "filters": 610,
-    "wiring": 271,
-    "private": 140,
+    "lines": 3925,
+    "ifs": 109,
+    "filters": 450,
+    "wiring": 100,
+    "private": 121,
 }
 GOALS = {"lines": 3000, "ifs": 20, "filters": 120, "wiring": 0, "private": 40}
 #: How far above its count a ceiling may be, as a share and in absolute numbers.

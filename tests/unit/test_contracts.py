@@ -14,7 +14,9 @@ from ansible.module_utils import basic
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 #: Scenarios that are named otherwise than the role whose example they run.
-SCENARIOS = {"certificate": "tls"}
+SCENARIOS = {"certificate": "tls", "wsgi": "gunicorn"}
+#: The one case in which a role includes another: a WSGI server's includes its base.
+SERVERS = {(server, "tasks", "main.yml") for server in ("gunicorn", "uwsgi")}
 HEADINGS = ["Example", "How it behaves", "Variables", "Tags", "Supported systems"]
 
 each_role = pytest.mark.parametrize("role", ROLES)
@@ -30,13 +32,22 @@ def spec(role: str) -> dict[str, Any]:
     return options
 
 
+def is_own(role: str, name: str) -> bool:
+    """Whether an option is the role's; others it declares because it reads them."""
+    return name.startswith(f"{role}_")
+
+
 def readme(role: str) -> str:
     return (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
 
 
 @each_role
 def test_defaults_and_argument_specs_name_the_same(role: str) -> None:
-    assert list(load(f"roles/{role}/defaults/main.yml")) == list(spec(role))
+    """What a server's role hands over has no default, and what is borrowed is another role's."""
+    options = {name: option for name, option in spec(role).items() if is_own(role, name)}
+    handed = [name for name in options if name.startswith("wsgi_server_")]
+    defaults = [name for name in load(f"roles/{role}/defaults/main.yml") if is_own(role, name)]
+    assert defaults + handed == list(options)
 
 
 @each_role
@@ -45,7 +56,7 @@ def test_documented_defaults_are_the_defaults(role: str) -> None:
     for name, value in load(f"roles/{role}/defaults/main.yml").items():
         if options[name].get("required"):
             assert value in ("", None, []), name
-        elif not (isinstance(value, str) and "{{" in value):
+        elif is_own(role, name) and not (isinstance(value, str) and "{{" in value):
             assert options[name]["default"] == value, name
 
 
@@ -79,8 +90,17 @@ def test_internal_names_are_marked(role: str) -> None:
     internal = ROOT / "roles" / role / "vars" / "main.yml"
     for name in load(f"roles/{role}/vars/main.yml") if internal.exists() else ():
         assert name.startswith(f"__{role}_"), name
-    for name in spec(role):
-        assert name.startswith(f"{role}_"), name
+
+
+@each_role
+def test_what_a_role_borrows_is_declared_where_it_belongs(role: str) -> None:
+    for name, option in spec(role).items():
+        if not is_own(role, name):
+            (owner,) = [other for other in ROLES if is_own(other, name)]
+            there = spec(owner)[name]
+            for part in ("type", "elements", "choices"):
+                assert option.get(part) == there.get(part), name
+            assert "default" not in option, name
 
 
 @each_role
@@ -95,7 +115,9 @@ def test_role_depends_on_no_other_and_no_group(role: str) -> None:
     assert load(f"roles/{role}/meta/main.yml")["dependencies"] == []
     for path in (ROOT / "roles" / role).rglob("*.yml"):
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"(include|import)_role|\bgroups\b[.\[]|become:", text), path
+        assert not re.search(r"\bgroups\b[.\[]|become:", text), path
+        included = re.findall(r"(?:include|import)_role:\n +name: (\S+)", text)
+        assert included == (["flaskops.stack.wsgi"] if path.parts[-3:] in SERVERS else []), path
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "molecule").glob("*/molecule.yml")), ids=str)

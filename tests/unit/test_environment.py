@@ -120,6 +120,8 @@ def test_a_slip_says_where_and_what_was_meant() -> None:
 
 
 def test_a_slip_in_the_process_environment_is_found_too() -> None:
+    told = refused(GUNICORN_BIND="127.0.0.1:1")
+    assert "GUNICORN_BIND (process environment): renamed to WSGI_BIND (FLASK_APP_ENV_NAMES" in told
     told = refused(GUNICORN_WORKER="2")
     assert "GUNICORN_WORKER (process environment): no such option" in told
     assert "did you mean GUNICORN_WORKERS?" in told
@@ -149,7 +151,7 @@ def test_surroundings_of_a_build_machine_are_left_alone() -> None:
         ("NGINX_PORT", "eighty", "'eighty' is not an int"),
         ("NGINX_GZIP", "maybe", "'maybe' is not a bool"),
         ("CACHE_SERVER", "memcachd", "'memcachd' is none of: redis"),
-        ("GUNICORN_HEALTH_STATUS", "200,ok", "'200,ok' is item 2 is not an int"),
+        ("WSGI_HEALTH_STATUS", "200,ok", "'200,ok' is item 2 is not an int"),
         ("NGINX_BIND", "['::']", "is not a list in JSON"),
     ],
 )

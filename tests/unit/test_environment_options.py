@@ -31,9 +31,6 @@ def test_every_option_of_every_role_is_there() -> None:
     names = {name for entry in entries for main in entry.values() for name in main["options"]}
     assert {found.name for found in ALL.values()} == names - options.OF_THE_INVENTORY | {
         "wsgi_server",
-        "wsgi_protocol",
-        "wsgi_port",
-        "wsgi_allowed_peers",
         "cache_server",
     }
 

@@ -151,9 +151,7 @@ def test_one_variable_sets_the_protocol_of_the_site(render: Render) -> None:
 @pytest.mark.parametrize(
     ("variables", "server"),
     [
-        ({"gunicorn_bind": "127.0.0.1:1"}, "127.0.0.1:1"),
-        ({"gunicorn_bind": "127.0.0.1:1", "wsgi_server": "uwsgi"}, "unix:/run/app/http.sock"),
-        ({"uwsgi_bind": "127.0.0.1:2", "wsgi_server": "uwsgi"}, "127.0.0.1:2"),
+        ({"wsgi_bind": "127.0.0.1:1"}, "127.0.0.1:1"),
     ],
 )
 def test_the_app_is_where_its_server_listens(

@@ -30,6 +30,7 @@ def planned(controller: Controller | None = None, **given: Any) -> Plan:
         "flask_app_home": "/srv/shop",
         "flask_app_user": "shop",
         "flask_app_hosts": ["a"],
+        "flask_app_server_package": "",
         "flask_app_source": PULSE,
     }
     variables = {**defaults("flask_app"), **templated, **given}

@@ -11,6 +11,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.filter import text
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import texts
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import settings_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,7 +81,7 @@ def test_flask_values_needs_a_dict() -> None:
 
 @pytest.mark.parametrize(
     "filter_",
-    [text.ini_settings, text.python_settings, text.unit_settings],
+    [settings_text.ini_settings, settings_text.python_settings, settings_text.unit_settings],
     ids=lambda f: f.__name__,
 )
 def test_what_is_no_dict_is_refused(filter_: object) -> None:
@@ -91,7 +92,7 @@ def test_what_is_no_dict_is_refused(filter_: object) -> None:
 
 @given(st.dictionaries(NAMES, VALUES | st.integers() | st.booleans() | st.lists(VALUES)))
 def test_python_settings_are_python(settings: dict[str, object]) -> None:
-    tree = ast.parse(text.python_settings(settings))
+    tree = ast.parse(settings_text.python_settings(settings))
     found = {}
     for line in tree.body:
         assert isinstance(line, ast.Assign)
@@ -103,19 +104,19 @@ def test_python_settings_are_python(settings: dict[str, object]) -> None:
 @pytest.mark.parametrize("name", ["if", "None", "a b", "", "1st"])
 def test_python_settings_refuse_what_cannot_be_assigned(name: str) -> None:
     with pytest.raises(AnsibleFilterError, match="is not the name of a setting"):
-        text.python_settings({name: 1})
+        settings_text.python_settings({name: 1})
 
 
 def test_unit_settings() -> None:
     given_ = {"PrivateTmp": True, "ProtectHome": False, "Filter": ["a", "b"], "Off": None, "N": 3}
-    lines = text.unit_settings(given_).splitlines()
+    lines = settings_text.unit_settings(given_).splitlines()
     assert lines == ["PrivateTmp=yes", "ProtectHome=no", "Filter=a", "Filter=b", "N=3"]
 
 
 @pytest.mark.parametrize("settings", [{"Nice": "1\nUser=root"}, {"Bad Name": 1}, {"": 1}])
 def test_unit_settings_cannot_smuggle_lines(settings: dict[str, object]) -> None:
     with pytest.raises(AnsibleFilterError):
-        text.unit_settings(settings)
+        settings_text.unit_settings(settings)
 
 
 def test_ini_settings() -> None:
@@ -127,7 +128,7 @@ def test_ini_settings() -> None:
         "log-format": "%(method)",
         "harakiri": None,
     }
-    assert text.ini_settings(given_).splitlines() == [
+    assert settings_text.ini_settings(given_).splitlines() == [
         "lazy-apps = true",
         "vacuum = false",
         "threads = 4",
@@ -153,7 +154,7 @@ def test_ini_settings() -> None:
 )
 def test_ini_settings_cannot_smuggle_lines(settings: dict[object, object]) -> None:
     with pytest.raises(AnsibleFilterError, match="ini_settings: "):
-        text.ini_settings(settings)
+        settings_text.ini_settings(settings)
 
 
 @pytest.mark.parametrize(

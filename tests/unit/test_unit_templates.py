@@ -15,7 +15,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import 
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = ROOT / "roles/gunicorn/templates/etc/systemd/system"
+UNITS = ROOT / "roles/wsgi/templates/etc/systemd/system"
 
 # In a process of its own, as in test_nginx_templates.py.
 REDIS = """

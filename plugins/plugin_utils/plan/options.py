@@ -14,6 +14,15 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.flaskops.stack.plugins.plugin_utils.options import ROLES, to_list
 
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19 every text is a template
+
+    def trust_as_template(value: str) -> str:  # type: ignore[misc]
+        """The text as it is."""
+        return value
+
+
 Spec = Mapping[str, Mapping[str, Any]]
 
 
@@ -45,7 +54,12 @@ def defaults(role: str, roles: Path = ROLES) -> Mapping[str, Any]:
     values: Mapping[str, Any] = yaml_load(
         (roles / role / "defaults" / "main.yml").read_text(encoding="utf-8")
     )
-    return values
+    return {name: trusted(value) for name, value in values.items()}
+
+
+def trusted(value: Any) -> Any:
+    """A default that Ansible's templating takes for a template, where it is text."""
+    return trust_as_template(value) if isinstance(value, str) else value
 
 
 def read(options: Spec, variables: Mapping[str, Any], template: Template) -> dict[str, Any]:

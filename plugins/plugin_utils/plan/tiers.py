@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import cache_tier
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import app_tier, cache_tier
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import (
     OptionProblems,
     defaults,
@@ -20,6 +20,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import Ti
 
 PLANS: Mapping[str, Callable[[View], Tier]] = {
     "cache": cache_tier.plan,
+    "app": app_tier.plan,
 }
 
 

@@ -1,0 +1,64 @@
+# Copyright: The flaskops.stack authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of role gunicorn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller, Plan
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.server_rules import (
+    number_problems,
+    own_problems,
+    written,
+)
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.settings_text import (
+    python_settings,
+)
+
+COMMAND = "{python} -m gunicorn --config {generation}/gunicorn.conf.py"
+LEAST = {
+    "gunicorn_workers": 0,
+    "gunicorn_threads": 1,
+    "gunicorn_timeout": 0,
+    "gunicorn_max_requests": 0,
+}
+#: Settings that the role or the unit decides.
+OWN = (
+    "bind",
+    "workers",
+    "wsgi_app",
+    "user",
+    "group",
+    "daemon",
+    "pidfile",
+    "reload",
+    "chdir",
+    "protocol",
+)
+
+
+def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
+    """What Gunicorn's configuration holds, and its command."""
+    most, given = options["gunicorn_max_requests"], options["gunicorn_config"]
+    problems = number_problems(options, LEAST)
+    problems += own_problems("gunicorn_config", given, OWN)
+    data = {
+        "command": COMMAND,
+        "program": "gunicorn",
+        "requirement": options["wsgi_server_requirement"],
+        "name": options["wsgi_name"],
+        "protocol": options["wsgi_protocol"],
+        "workers": options["gunicorn_workers"],
+        "threads": options["gunicorn_threads"],
+        "worker_class": options["gunicorn_worker_class"],
+        "timeout": options["gunicorn_timeout"],
+        "graceful_timeout": options["wsgi_graceful_timeout"],
+        "max_requests": most,
+        # Spread, so that workers are not replaced all at once.
+        "max_requests_jitter": most // 10,
+        "config": written(python_settings, given, problems),
+        "config_names": sorted(given),
+    }
+    return Plan(data, problems)
