@@ -249,6 +249,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import os
 import pwd
 import re
@@ -1147,7 +1148,7 @@ def main() -> None:
     selected = False
     try:
         releases = Releases(module.params, check_mode=module.check_mode)
-        with nullcontext() if module.check_mode else alone(name, "build", wait=True):
+        with nullcontext() if module.check_mode else alone(name, "build", wait=math.inf):
             if lock and not module.check_mode:
                 DeployLock(name).take(**lock)
             if module.params["state"] == "built" and can_build:

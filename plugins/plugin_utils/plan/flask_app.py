@@ -99,7 +99,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "given_key": given_key(environment),
         "key_file": f"{options['flask_app_home']}/secret_key",
         "shares_key": several and not environment.key_given,
-        "commands": commands(options),
+        "commands": commands(options, controller),
         **calls(controller.entry_point, source, packed, checkout, needed),
     }
     return Plan(data, problems, needed)
@@ -126,7 +126,7 @@ def calls(
     }
 
 
-def commands(options: Mapping[str, Any]) -> dict[str, Any]:
+def commands(options: Mapping[str, Any], controller: Controller) -> dict[str, Any]:
     """What runs once per release: the script, and options of systemd-run for it.
 
     systemd would put the environment's values in the place of ``$NAME``, for all to see in the
@@ -138,6 +138,8 @@ def commands(options: Mapping[str, Any]) -> dict[str, Any]:
     named = options["flask_app_entrypoint"]
     return {
         "script": script,
+        # On one host of the run, whichever that is.
+        "here": bool(script) and controller.host == controller.play_hosts[0],
         "escaped": script.replace("$", "$$"),
         "marker": f"commands-{digest}" if script else "",
         "options": [
