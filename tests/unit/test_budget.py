@@ -15,10 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: What each count may be now, and what it is to become.
 CEILINGS = {
-    "lines": 3678,
-    "ifs": 102,
-    "filters": 407,
-    "wiring": 60,
+    "lines": 3650,
+    "ifs": 89,
+    "filters": 378,
+    "wiring": 53,
     "private": 121,
 }
 GOALS = {"lines": 3000, "ifs": 20, "filters": 120, "wiring": 0, "private": 40}
