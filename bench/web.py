@@ -41,7 +41,8 @@ VARIABLES = {
 def rate(path: str, socket: str = "", number: int = 0) -> float:
     """Requests a second that a page can be asked for, over TCP or over a Unix socket.
 
-    The same program asks either way, on the host itself and on connections that it keeps. A socket gets the headers that
+    The same program asks either way, on the host itself and on connections that it keeps. A socket
+    gets the headers that
     Nginx would send, so that the app has the same work.
     """
     base = f"--base-uri=unix:{socket}" if socket else "--base-uri=http://127.0.0.1"
