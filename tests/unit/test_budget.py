@@ -15,11 +15,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: What each count may be now, and what it is to become.
 CEILINGS = {
-    "lines": 3650,
-    "ifs": 89,
-    "filters": 378,
-    "wiring": 53,
-    "private": 121,
+    "lines": 3020,
+    "ifs": 20,
+    "filters": 121,
+    "wiring": 0,
+    "private": 43,
 }
 GOALS = {"lines": 3000, "ifs": 20, "filters": 120, "wiring": 0, "private": 40}
 #: How far above its count a ceiling may be, as a share and in absolute numbers.
