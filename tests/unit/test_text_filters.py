@@ -9,8 +9,8 @@ import shlex
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.flaskops.stack.plugins.filter import text
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import texts
+from ansible_collections.flaskops.stack.plugins.plugin_utils import text
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import settings_text
 from hypothesis import given
 from hypothesis import strategies as st

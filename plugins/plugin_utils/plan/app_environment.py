@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.filter.text import flask_values
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import (
     EnvironmentFormatError,
     checked_name,
@@ -19,6 +18,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.environment im
     given_environment,
 )
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
+from ansible_collections.flaskops.stack.plugins.plugin_utils.text import flask_values
 
 KEY = ("SECRET_KEY", "FLASK_SECRET_KEY")
 FALLBACKS = ("SECRET_KEY_FALLBACKS", "FLASK_SECRET_KEY_FALLBACKS")

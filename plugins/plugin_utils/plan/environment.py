@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.filter.text import flask_values
 from ansible_collections.flaskops.stack.plugins.plugin_utils.environment import read_files
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
+from ansible_collections.flaskops.stack.plugins.plugin_utils.text import flask_values
 
 
 @dataclass(frozen=True)

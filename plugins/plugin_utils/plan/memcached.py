@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.filter.text import long_options
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import rules
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller, Plan
+from ansible_collections.flaskops.stack.plugins.plugin_utils.text import long_options
 
 PROGRAM = "/usr/bin/memcached"
 DROPIN = "/etc/systemd/system/memcached.service.d/flaskops.conf"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.filter.text import as_list
+from ansible_collections.flaskops.stack.plugins.plugin_utils.text import as_list
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 PASSWORDS = ("password", "previous_password")
