@@ -16,6 +16,7 @@ PLAIN = {
     "nginx_upstream_protocol": "http",
     "nginx_static_kept": "/srv/shop/assets",
     "nginx_log_skip": ["/"],
+    "nginx_static": {"/static/": "/srv/shop/live/release/public/static/"},
 }
 
 

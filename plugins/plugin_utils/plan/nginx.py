@@ -129,7 +129,7 @@ def serves_files_alone(options: Mapping[str, Any]) -> bool:
     """Whether the site is a directory of files and nobody names an app."""
     top = f"{options['nginx_url_prefix']}/"
     apps = ("nginx_upstream_servers", "wsgi_bind", "flask_app_name")
-    return top in (options["nginx_static"] or {}) and not any(options[name] for name in apps)
+    return top in options["nginx_static"] and not any(options[name] for name in apps)
 
 
 def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, A
         "alone": alone,
         "upstream": nginx_proxy.upstream(options, servers(options)),
         "proxying": proxying,
-        "locations": nginx_pages.locations(options, nginx_pages.published(options)),
+        "locations": nginx_pages.locations(options, options["nginx_static"]),
         "fallback": fallback,
         "path": f"${variable}_path" if prefix else "$uri",
         "static": nginx_pages.files(options, alone=alone, fallback=fallback),

@@ -90,16 +90,6 @@ def locations(options: Mapping[str, Any], static: Mapping[str, str]) -> list[dic
     ]
 
 
-def published(options: Mapping[str, Any]) -> dict[str, str]:
-    """What the live release publishes, by URL path, where people do not say it."""
-    if options["nginx_static"] is not None:
-        return dict(options["nginx_static"])
-    site, prefix = options["nginx_site"], options["nginx_url_prefix"]
-    home = options["flask_app_home"] or f"/srv/{site}"
-    urls = [url.strip("/") for url in options["flask_app_static"] or ["static"]]
-    return {f"{prefix}/{url}/": f"{home}/live/release/public/{url}/" for url in urls}
-
-
 def fingerprint(options: Mapping[str, Any]) -> str:
     """The paths of files whose names change with their content."""
     given = options["nginx_static_fingerprint"]
@@ -110,7 +100,7 @@ def fingerprint(options: Mapping[str, Any]) -> str:
 
 def files(options: Mapping[str, Any], *, alone: bool, fallback: str) -> dict[str, Any]:
     """The files that nginx serves itself, and what follows when there is no such file."""
-    static = published(options)
+    static = options["nginx_static"]
     kept = options["nginx_static_kept"] if static and not alone else ""
     missing = f"@{fallback}_kept" if kept else f"@{fallback}"
     return {

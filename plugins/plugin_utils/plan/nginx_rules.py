@@ -127,7 +127,7 @@ def tls_problems(options: Mapping[str, Any]) -> list[str]:
 
 def upstream_problems(options: Mapping[str, Any]) -> list[str]:
     """The app's servers and how they are asked."""
-    servers = options["nginx_upstream_servers"] or []
+    servers = options["nginx_upstream_servers"]
     problems = []
     if any(BREAKS_OUT.search(server) for server in servers):
         allowed = "are addresses with parameters"
@@ -154,7 +154,7 @@ def upstream_problems(options: Mapping[str, Any]) -> list[str]:
 def static_problems(options: Mapping[str, Any]) -> list[str]:
     """Files that nginx serves itself."""
     problems = []
-    static = options["nginx_static"] or {}
+    static = options["nginx_static"]
     if not all(is_static(str(url), str(place)) for url, place in static.items()):
         allowed = (
             "are absolute URL paths and absolute places, both with a slash at the end or neither"

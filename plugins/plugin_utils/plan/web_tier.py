@@ -26,6 +26,7 @@ def plan(view: View) -> Tier:
     if not prefix and (source_of(view) != "none" or removed):
         tier.roles.append("certificate")
     tier.roles.append("nginx")
+    tier.options["certificate_with_packages"] = []
     alone = len(view.site.web_hosts) < 2
     if source_of(view) != "acme" or prefix or alone or not serves(view):
         return tier
