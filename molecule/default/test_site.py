@@ -338,6 +338,7 @@ def test_deploy_brings_a_new_release_and_nothing_else(
         "flask_app_source": str(source),
         "flask_app_health_path": "/healthz",
         "flask_app_log_level": "info",
+        "wsgi_access_log": "all",
         "redis_acl_users": {"pulse": PASSWORD},
         "nginx_cache": {"= /healthz": "1h"},
     }

@@ -408,6 +408,16 @@ def test_good_file_reaches_the_host(listener: tuple[int, list[str]]) -> None:
     assert seen
 
 
+def test_the_journal_does_not_say_again_what_nginx_logs(host: Any, outside: Outside) -> None:
+    path = "/seen-by-nginx"
+    answer, _ = ask(outside(80), NAME, path)
+    assert answer.status < 500
+    time.sleep(1.2)
+    host.check_output("journalctl --sync")
+    assert host.check_output(f'grep -c \'"path":"{path}"\' /var/log/nginx/access.log') == "1"
+    assert path not in host.check_output("journalctl -t shop -o cat")
+
+
 def test_all_this_holds_on_the_oldest_ansible(tmp_path: Path) -> None:
     core, uv = tmp_path / "core", str(BIN / "uv")
     packages = [f"ansible-core=={OLDEST_CORE}", "hypothesis", "pytest", "python-dotenv"]

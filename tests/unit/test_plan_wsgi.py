@@ -213,7 +213,7 @@ def test_uwsgis_own_settings_are_merged_over_the_roles() -> None:
     lines = data["settings"].splitlines()
     assert {"cheaper = 1", "threads = 7", "lazy-apps = true"} <= set(lines)
     assert not [line for line in lines if line.startswith("thunder-lock")]
-    assert not data["wrapper_logs"]
+    assert not data["role_logs"]
 
 
 def test_text_of_the_command_line_means_what_the_types_say() -> None:

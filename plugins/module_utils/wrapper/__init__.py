@@ -24,12 +24,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from .gunicorn_server import for_gunicorn, gate_or_exit, worth_logging
+from .gunicorn_server import for_gunicorn, gate_or_exit, has_failed, worth_logging
 from .launch import default_workers
 from .uwsgi_server import for_uwsgi
 from .workers import Readiness
 
-__all__ = ["Readiness", "default_workers", "for_uwsgi", "gate_or_exit", "worth_logging"]
+__all__ = [
+    "Readiness",
+    "default_workers",
+    "for_uwsgi",
+    "gate_or_exit",
+    "has_failed",
+    "worth_logging",
+]
 
 #: A generation with another version of this package is another generation, so raising it restarts
 #: every app with the next run. Raise it whenever apps have to run with what was changed.

@@ -39,3 +39,9 @@ def worth_logging(line: logging.LogRecord) -> bool:
     """Whether a line belongs into Gunicorn's access log: health checks when they fail."""
     told: Any = line.args
     return f"{{{HEALTH_CHECK}}}e" not in told or str(told["s"]) >= "400"
+
+
+def has_failed(line: logging.LogRecord) -> bool:
+    """Whether a line of Gunicorn's access log is of a request that failed."""
+    told: Any = line.args
+    return str(told["s"]) >= "500"

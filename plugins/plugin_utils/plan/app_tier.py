@@ -22,6 +22,7 @@ PROXY_HOPS = 1
 STATIC_MAX_AGE = 300
 #: Options of the role wsgi that follow from the topology where people say nothing.
 DERIVED = (
+    "wsgi_access_log",
     "wsgi_bind",
     "wsgi_health_host",
     "wsgi_health_scheme",
@@ -77,6 +78,8 @@ def wsgi_options(view: View) -> dict[str, Any]:
     if site.balanced and not unreachable(view):
         derived["wsgi_bind"] = site.sockets(said["wsgi_port"])[view.host]
         derived["wsgi_web_addresses"] = [site.addresses[host] for host in site.web_hosts]
+    if site.web_hosts:  # whose access log has every request
+        derived["wsgi_access_log"] = "failed"
     # Always on the same host, whichever hosts a run is for.
     timers = said["wsgi_timers"] if view.host == min(site.app_hosts) else []
     return view.options("wsgi", *DERIVED, **derived) | {"wsgi_timers": timers}

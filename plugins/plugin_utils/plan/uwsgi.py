@@ -112,8 +112,9 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         # Spread, so that workers are not replaced all at once; Debian's has no such setting.
         "max_requests_delta": None if from_distribution else options["uwsgi_max_requests"] // 10,
         "closes_connections": options["wsgi_protocol"] == "http",
-        # The wrapper has all requests logged but health checks, unless people decide it.
-        "wrapper_logs": "disable-logging" not in given,
+        # Unless people decide it, what fails is logged; and by the wrapper, all but health checks.
+        "role_logs": "disable-logging" not in given,
+        "wrapper_logs": options["wsgi_access_log"] == "all",
         "settings": written(ini_settings, settings(options), problems),
     }
     return Plan(data, problems, packages=list(PACKAGES[package]))

@@ -55,3 +55,9 @@ def test_gunicorn_logs_health_checks_when_they_fail(
     atoms = gunicorn.glogging.Logger(cfg).atoms(response, request, environ, took)
     log.info("%(s)s", gunicorn.glogging.SafeAtoms(atoms))
     assert len(handler.buffer) == logged
+
+
+@pytest.mark.parametrize(("status", "logged"), [("200", False), ("404", False), ("500", True)])
+def test_what_failed_can_be_all_that_is_logged(status: str, *, logged: bool) -> None:
+    line = logging.makeLogRecord({"args": {"s": status}})
+    assert gunicorn_server.has_failed(line) is logged
