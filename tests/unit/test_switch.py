@@ -494,7 +494,7 @@ def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
 
 def test_an_address_that_is_taken_is_named_before_anything_is_live(host: Host) -> None:
     socket_unit = "[Socket]\nListenStream=192.0.2.1:8000\n"
-    units: dict[str, Any] = {"socket": socket_unit}
+    units: dict[str, Any] = {"socket": socket_unit, "bind": "192.0.2.1:8000"}
     host.systemd.taken = {socket_unit}
     with pytest.raises(SwitchError, match=r"shop\.socket cannot listen on 192\.0\.2\.1:8000"):
         host.run(**units)
@@ -947,7 +947,7 @@ def test_it_is_written_down_how_the_app_runs(host: Host) -> None:
 
 def test_processes_and_timers_are_written_down_and_go_with_their_generation(host: Host) -> None:
     host.run(**with_parts(NIGHTLY))
-    parts = {"shop.worker@1.service", "shop.nightly@1.service", "shop.nightly@1.timer"}
+    parts = {"shop.worker-1@1.service", "shop.nightly@1.service", "shop.nightly@1.timer"}
     assert parts <= set(host.app().companions(1))
     for number in range(2, 5):
         host.run(f"r{number}")
@@ -982,14 +982,18 @@ def test_what_is_started_is_described_when_it_is_live(host: Host) -> None:
 
 
 def test_what_is_withdrawn_is_not_described(host: Host) -> None:
-    host.run("r1", phase="start")
-    host.run(phase="withdraw")
-    assert not host.apps.exists()
     host.run()
     before = host.app()
     host.run("r2", phase="start", server="uwsgi")
     host.run(phase="withdraw")
     assert host.app() == before
+
+
+def test_a_first_one_withdrawn_is_no_app(host: Host) -> None:
+    host.run("r1", phase="start")
+    assert host.app().generations == {"1": ["shop@1.service", "shop@1.socket"]}
+    host.run(phase="withdraw")
+    assert not host.apps.exists()
 
 
 def test_an_app_that_was_there_before_is_described_by_the_next_run(host: Host) -> None:
