@@ -45,7 +45,12 @@ options:
   id:
     description:
       - Name of the release.
-      - When empty, the one that is live, to give it another environment.
+      - When empty, it is made of O(revision) and O(recipe). Without a recipe it is the release that
+        is live, to give that another environment.
+    type: str
+    default: ''
+  recipe:
+    description: A digest of how the release is built.
     type: str
     default: ''
   state:
@@ -264,6 +269,7 @@ def main() -> None:
             },
             "packages": PACKAGES_OPTION,
             "id": {"type": "str", "default": ""},
+            "recipe": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": ["prepared", "built"], "default": "prepared"},
             "revision": {"type": "str", "default": ""},
             "source": {"type": "str", "default": ""},

@@ -21,6 +21,7 @@ SITE = "lib/python3.11/site-packages"
 OPTIONS: dict[str, Any] = {
     "user": "shop",
     "id": "abc-1",
+    "recipe": "",
     "revision": "abc",
     "source": "./shop",
     "archive": "",

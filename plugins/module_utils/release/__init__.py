@@ -11,5 +11,5 @@ Files import downwards only::
     uv  pip  venv  compression  source          one job each
     assets  environment  secret_keys  store
     commands  manifest  dotenv_files  requirement  unpack
-    place  options  account  trees  error
+    place  options  name  account  trees  error
 """

@@ -17,6 +17,7 @@ class Options:
     home: Path
     user: str
     id: str
+    recipe: str
     revision: str
     source: str
     archive: str

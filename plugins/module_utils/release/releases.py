@@ -20,6 +20,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.release.environment
     environment_text,
     takes_our_key,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.release.name import release_id
 from ansible_collections.flaskops.stack.plugins.module_utils.release.options import Options
 from ansible_collections.flaskops.stack.plugins.module_utils.release.place import Place
 from ansible_collections.flaskops.stack.plugins.module_utils.release.secret_keys import SecretKeys
@@ -28,18 +29,24 @@ from ansible_collections.flaskops.stack.plugins.module_utils.release.store impor
 
 
 class Releases:
-    """What becomes of one release of an app: the one of ``options.id``, or the live one."""
+    """What becomes of one release of an app."""
 
     def __init__(self, options: Options, *, check_mode: bool) -> None:
         self.options = options
         self.check_mode = check_mode
         self.store = Store(options.home, check_mode=check_mode)
         self.keys = SecretKeys(options.home)
-        name = options.id or self.store.live()
-        self.place = Place(options.home, name, options.subdirectory)
+        self.place = Place(options.home, self._name(), options.subdirectory)
         self.fingerprint = re.compile(options.fingerprint)
         #: Whether the key that was made here is in the environment that was selected.
         self.own_key = False
+
+    def _name(self) -> str:
+        """The name of the release; ReleaseError where the live one is meant and there is none."""
+        given = self.options
+        if given.id or not given.recipe:
+            return given.id or self.store.live()
+        return release_id(given.revision, given.recipe)
 
     def prepare(self) -> None:
         """Directories as they should be, incomplete releases gone, this one ready to fill."""
@@ -64,7 +71,7 @@ class Releases:
         owner = Owner.named(options.user)
         bring(options, place)
         record = {
-            "id": options.id,
+            "id": place.id,
             "revision": options.revision,
             "source": options.source,
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

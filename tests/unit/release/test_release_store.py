@@ -103,3 +103,11 @@ def test_a_build_killed_before_its_marker_lacks_nothing_when_it_has_one(
     shop.build(files, id="abc-2", fingerprint=FINGERPRINT, keep=1)
     assert seen == [0o755, "app.87654321.css", True]
     assert not (home / "releases/abc-1").exists()
+
+
+def test_the_name_is_made_of_revision_and_recipe(shop: Shop) -> None:
+    named = shop.releases(id="", revision="0123456789abcdef", recipe="5e1f9a2c").place.id
+    assert named == "0123456789ab-5e1f9a2c"
+    assert shop.releases(id="", revision="1.2+local", recipe="5e1f").place.id == "1.2_local-5e1f"
+    unknown = shop.releases(id="", revision="", recipe="5e1f", check_mode=True)
+    assert unknown.place.id == "unknown-5e1f"
