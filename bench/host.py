@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.request
 from pathlib import Path
@@ -49,14 +51,25 @@ def ping(*words: str) -> str:
     return ansible("ansible", "all", "-m", "ping", *words)
 
 
-def ssh(command: str, data: bytes = b"") -> str:
-    """Run a command on the bench's host with data as its input; its output."""
-    (host,) = testbed.containers(NAME)
+def ssh(command: str, data: bytes = b"", number: int = 0) -> str:
+    """Run a command on one of the bench's hosts with data as its input; its output."""
+    host = sorted(testbed.containers(NAME), key=lambda each: each.host)[number]
     argv = [*testbed.ssh_argv(NAME, host), command]
     done = subprocess.run(argv, input=data, capture_output=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{command} failed:\n{done.stderr.decode()[-3000:]}")
     return done.stdout.decode()
+
+
+def by_hand(number: int = 0) -> None:
+    """Bring the same programs up on a host with a plain shell script."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name in ("pulse", "pyproject.toml", "uv.lock", "README.md", ".flaskenv"):
+            if (APP / name).exists():
+                tar.add(APP / name, name)
+    ssh("cat > /tmp/app.tar.gz", packed.getvalue(), number)
+    ssh("sudo sh -s", (ROOT / "bench/by_hand.sh").read_bytes(), number)
 
 
 def fresh(count: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""What nginx costs an app, and what a cached page costs more than a file."""
+"""What a request costs: beside a site by hand, and beside the app's own socket."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from bench.host import one, site, ssh
+from bench.host import by_hand, fresh, one, site, ssh
 
 #: At least this share of the requests a second of the yardstick.
 PROXY_SHARE, CACHE_SHARE = 0.9, 0.8
+#: The same of the site that a plain shell script made, on a host beside this one.
+PAGE_SHARE, FILE_SHARE = 0.97, 0.85
 #: Short and many, because what else the machine does changes from second to second. Connections are
 #: opened before the window: what counts is the rate they have once they are there.
 WARM_UP, WINDOW, ROUNDS, OTHER_ROUNDS, CLIENTS = "1s", "1s", 20, 6, 16
@@ -24,6 +26,8 @@ PROXY_HEADERS = (
 )
 SOCKET = "/run/pulse/http.sock"
 CACHED_PAGE, STATIC_FILE = "/count", "/bench/count.json"
+APP_PAGE, APP_FILE = "/", "/static/pulse.css"
+TOOLS = "sudo apt-get install -qq --no-install-recommends nghttp2-client curl >/dev/null"
 VARIABLES = {
     "flask_app_env": {"FLASK_TEST_VIEWS": True},
     "nginx_cache": {f"= {CACHED_PAGE}": "1h"},
@@ -34,17 +38,19 @@ VARIABLES = {
 }
 
 
-def rate(path: str, socket: str = "") -> float:
+def rate(path: str, socket: str = "", number: int = 0) -> float:
     """Requests a second that a page can be asked for, over TCP or over a Unix socket.
 
-    The same program asks either way, on connections that it keeps. A socket gets the headers that
+    The same program asks either way, on the host itself and on connections that it keeps. A socket
+    gets the headers that
     Nginx would send, so that the app has the same work.
     """
     base = f"--base-uri=unix:{socket}" if socket else "--base-uri=http://127.0.0.1"
     headers = " ".join(f"--header='{one}'" for one in PROXY_HEADERS) if socket else ""
     said = ssh(
         f"sudo h2load --h1 --clients={CLIENTS} --warm-up-time={WARM_UP} "
-        f"--duration={WINDOW} {base} {headers} http://localhost{path}"
+        f"--duration={WINDOW} {base} {headers} http://localhost{path}",
+        number=number,
     )
     found = re.search(r"([0-9.]+) req/s", said)
     failed = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", said)
@@ -82,16 +88,39 @@ def share(
 def reached(found: float, limit: float) -> bool:
     """Say whether a share reaches the aim."""
     print(
-        f"  the aim, {limit:.1f}, is {'reached' if found >= limit else 'not reached'}", flush=True
+        f"  the aim, {limit:.2f}, is {'reached' if found >= limit else 'not reached'}", flush=True
     )
     return found >= limit
 
 
 def measure() -> bool:
+    """Compare with a site by hand, then with what the app and a file do by themselves."""
+    beside = beside_by_hand()
+    return within() and beside
+
+
+def beside_by_hand() -> bool:
+    """Count what every feature costs, all on as they are by default."""
+    fresh(2)
+    site("--limit", "bench0")
+    by_hand(1)
+    for number in (0, 1):
+        ssh(TOOLS, number=number)
+    kept = True
+    for what, path, limit in (
+        ("the app's page", APP_PAGE, PAGE_SHARE),
+        ("its static file", APP_FILE, FILE_SHARE),
+    ):
+        mine, hand = partial(rate, path, number=0), partial(rate, path, number=1)
+        kept &= reached(share(what, mine, "the same by hand", hand, ROUNDS), limit)
+    return kept
+
+
+def within() -> bool:
     """Count what Nginx costs an app, and what a cached page costs more than a file."""
     one()
     site("-e", json.dumps(VARIABLES))
-    ssh("sudo apt-get install -qq --no-install-recommends nghttp2-client curl >/dev/null")
+    ssh(TOOLS)
     ssh(
         "sudo mkdir -p /srv/bench && "
         f"curl -sSf http://127.0.0.1{CACHED_PAGE} | sudo tee /srv/bench/count.json"

@@ -7,8 +7,10 @@ import http.client
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -22,10 +24,14 @@ from typing import Any
 
 import pytest
 
+import testbed
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 #: The oldest ansible-core that meta/runtime.yml lets in.
-OLDEST_CORE = "2.16.*"
+OLDEST_CORE = "2.18.*"
+#: The newest that there is.
+NEWEST_CORE = "2.21.*"
 CALLS_LIMIT = 25
 #: The user of the app, which is the only one that Redis lets in.
 PASSWORD = "p@ss:/word"
@@ -437,13 +443,22 @@ def test_artifact_holds_what_users_need_and_no_more(artifact: Path) -> None:
     assert max(member.size for member in members) < 500_000
 
 
-def test_installed_collection_serves_the_oldest_ansible_too(
-    host: Any, artifact: Path, tmp_path: Path
-) -> None:
+#: What scenario default's converge.yml says.
+GIVEN = {
+    "flask_app_name": "pulse",
+    "flask_app_health_path": "/healthz",
+    "flask_app_log_level": "info",
+    "redis_acl_users": {"pulse": PASSWORD},
+    "nginx_cache": {"= /healthz": "1h"},
+    "nginx_log_skip": [],
+}
+
+
+def test_installed_collection_serves_the_oldest_ansible_too(artifact: Path, tmp_path: Path) -> None:
     core = tmp_path / "core"
     uv = str(BIN / "uv")
-    subprocess.run([uv, "venv", "--quiet", str(core)], check=True)
     wanted = f"ansible-core=={OLDEST_CORE}"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(core)], check=True)
     subprocess.run([uv, "pip", "install", "--quiet", "--python", str(core), wanted], check=True)
     environment = {
         "PATH": os.environ["PATH"],
@@ -455,25 +470,11 @@ def test_installed_collection_serves_the_oldest_ansible_too(
     galaxy = [str(core / "bin/ansible-galaxy"), "collection", "install", str(artifact)]
     where = ["-p", str(tmp_path / "collections")]
     subprocess.run([*galaxy, *where], env=environment, check=True, capture_output=True)
+    site = [str(core / "bin/ansible-playbook"), "flaskops.stack.site"]
+    inventory = ["-i", str(ROOT / ".testbed/default/inventory.yml")]
+    given = ["-e", json.dumps({**GIVEN, "flask_app_source": str(ROOT / "examples/pulse")})]
     done = subprocess.run(
-        [
-            str(core / "bin/ansible-playbook"),
-            "-i",
-            str(ROOT / ".testbed/default/inventory.yml"),
-            "flaskops.stack.site",
-            "-e",
-            json.dumps(
-                {
-                    "flask_app_name": "pulse",
-                    "flask_app_source": str(ROOT / "examples/pulse"),
-                    "flask_app_health_path": "/healthz",
-                    "flask_app_log_level": "info",
-                    "redis_acl_users": {"pulse": PASSWORD},
-                    "nginx_cache": {"= /healthz": "1h"},
-                    "nginx_log_skip": [],
-                }
-            ),
-        ],
+        [*site, *inventory, *given],
         env=environment,
         capture_output=True,
         text=True,
@@ -481,4 +482,27 @@ def test_installed_collection_serves_the_oldest_ansible_too(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout, done.stdout
+
+
+def test_installed_collection_serves_the_newest_ansible_too(host: Any, artifact: Path) -> None:
+    """It needs a newer Python than the controller may have; the host itself has one."""
+    (there,) = testbed.containers("default")
+    core, place = "/opt/newest/core", "/opt/newest/collections"
+    host.check_output("mkdir -p /opt/newest")
+    testbed.podman("cp", str(artifact), f"{there.name}:/opt/newest/collection.tar.gz")
+    testbed.podman("cp", str(ROOT / "examples/pulse"), f"{there.name}:/opt/newest/pulse")
+    host.check_output("apt-get -qq install -y python3-venv >/dev/null 2>&1")
+    host.check_output(f"python3 -m venv {core}")
+    host.check_output(f"{core}/bin/pip install --quiet 'ansible-core=={NEWEST_CORE}'")
+    host.check_output(
+        f"LC_ALL=C.UTF-8 {core}/bin/ansible-galaxy collection install /opt/newest/collection.tar.gz"
+        f" -p {place}"
+    )
+    given = shlex.quote(json.dumps({**GIVEN, "flask_app_source": "/opt/newest/pulse"}))
+    done = host.run(
+        f"LC_ALL=C.UTF-8 ANSIBLE_COLLECTIONS_PATH={place} {core}/bin/ansible-playbook"
+        f" -i debian13, -c local flaskops.stack.site -e {given}"
+    )
+    assert done.rc == 0, done.stdout + done.stderr
     assert "changed=0" in done.stdout, done.stdout

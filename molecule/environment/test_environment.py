@@ -26,7 +26,7 @@ BIN = Path(sys.executable).parent
 #: Seconds until a broken file must have ended a run.
 LIMIT = 5.0
 #: The oldest ansible-core that meta/runtime.yml lets in.
-OLDEST_CORE = "2.16.*"
+OLDEST_CORE = "2.18.*"
 NAME = "shop.example.org"
 PASSWORD = 'it\'s "a" #1 {{ 7 * 7 }}'
 

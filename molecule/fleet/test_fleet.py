@@ -197,9 +197,8 @@ def test_one_host_that_fails_leaves_all_as_they_were(
     before, served = picture(hosts), versions(hosts)
     told = fails(flask_app_source=source("broken", **change))
     assert said in told
-    build = "requirements" in change
-    where = "there is no release on app3" if build else "it did not start on app2"
-    assert f"Not switched: {where}" in told
+    assert f"fatal: [{'app3' if 'requirements' in change else 'app2'}]: FAILED!" in told
+    assert "Not switched: another host failed" in told
     assert picture(hosts) == before
     assert versions(hosts) == served
 
@@ -244,7 +243,7 @@ def test_a_command_that_fails_stops_the_deploy(hosts: dict[str, Any], source: So
     )
     assert "flask_app_migrate_command ended with 7, so nothing was switched" in told
     assert "| no such table: shop" in told
-    assert "Not switched: the one-time commands failed on app1" in told
+    assert "Not switched: another host failed" in told
     assert picture(hosts) == before
     assert versions(hosts) == ["migrated"] * 3
 
@@ -267,7 +266,8 @@ def test_a_host_that_is_not_there_leaves_the_others_as_they_were(
     before, served = picture(hosts), versions(hosts)
     with out_of_reach("app3"):
         told = fails(flask_app_source=source("half"))
-    assert "Not switched: there is no release on app3" in told
+    assert "fatal: [app3]: UNREACHABLE!" in told
+    assert "Not switched: another host failed" in told
     assert versions(hosts) == served
     assert picture(hosts) == before
 
@@ -295,6 +295,53 @@ def test_a_host_that_is_cut_off_while_it_switches_leaves_the_others_as_they_were
     assert now[2] in (served[2], "cut")
     succeeds(flask_app_source=source("joined"))
     assert versions(hosts) == ["joined"] * 3
+    one_generation_each(hosts)
+
+
+def started_on(
+    hosts: dict[str, Any], name: str, source: Source, version: str
+) -> subprocess.Popen[bytes]:
+    """A deploy that has started the new generation on a host, and waits for the slow app3."""
+    slow = source(version, code="if HERE == 'app3': time.sleep(10)")
+    process = plays.start(HERE, "all", playbook="deploy.yml", **given(flask_app_source=slow))
+    wait_for(hosts[name], "active", 2)
+    # The switch is over when its lock is free.
+    hosts[name].check_output("flock --timeout 20 /run/flaskops-shop.switch true")
+    return process
+
+
+def test_a_host_that_is_lost_when_it_has_started_leaves_the_others_as_they_were(
+    hosts: dict[str, Any], source: Source
+) -> None:
+    """What it started stops by itself when its lease ends."""
+    before, served = picture(hosts), versions(hosts)
+    process = started_on(hosts, "app2", source, "lost")
+    with out_of_reach("app2"):
+        assert process.wait(timeout=120) != 0
+    after, now = picture(hosts), versions(hosts)
+    for number, name in ((0, "app1"), (2, "app3")):
+        assert (after[name], now[number]) == (before[name], served[number])
+    assert now[1] in (served[1], "lost")
+    timer = hosts["app2"].check_output("systemctl list-timers --all --no-legend 'flaskops-shop*'")
+    assert "flaskops-shop-lease.timer" in timer
+    succeeds(flask_app_source=source("found"))
+    assert versions(hosts) == ["found"] * 3
+    one_generation_each(hosts)
+
+
+def test_a_host_that_cannot_finish_is_told_and_healed(
+    hosts: dict[str, Any], source: Source
+) -> None:
+    """The others have retired the old generation by then: the run fails, and the next one heals."""
+    process = started_on(hosts, "app2", source, "late")
+    lock = {"run": "other", "who": "alice@desk", "since": int(time.time())}
+    hosts["app2"].check_output(f"echo '{json.dumps(lock)}' > /run/flaskops-shop.deploy")
+    assert process.wait(timeout=120) != 0
+    now = versions(hosts)
+    assert (now[0], now[2]) == ("late", "late")
+    assert now[1] in ("found", "late")
+    succeeds(flask_app_source=source("healthy"), flask_app_lock_minutes=0)
+    assert versions(hosts) == ["healthy"] * 3
     one_generation_each(hosts)
 
 

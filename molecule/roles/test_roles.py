@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import testbed
+
 pytestmark = pytest.mark.units("nginx.service", "shop@*.service", "proj@*.service")
 
 #: The smallest Django project that answers, with a command that works until it is stopped.
@@ -93,3 +95,58 @@ def test_a_django_project_has_processes_and_timers(host: Any, play: Any, tmp_pat
     assert f"proj.nightly@{number}.timer" in timers
     again = play.succeeds(playbook="django.yml", flask_app_source=str(tmp_path))
     assert "changed=0" in again
+
+
+def test_nothing_of_a_checkout_is_used(host: Any, play: Any) -> None:
+    """The roles are those of the tarball."""
+    told = play.succeeds("-vv", "--list-tasks")
+    assert "flaskops.stack.gunicorn" in told
+    installed = testbed.STATE / "roles" / "collections/ansible_collections/flaskops/stack"
+    assert not (installed / "ansible.cfg").exists()
+    assert not (installed / "tests").exists()
+
+
+def test_caches_serve_alone(host: Any, play: Any) -> None:
+    play.succeeds(playbook="caches.yml")
+    assert host.check_output("redis-cli config get maxmemory").split() == [
+        "maxmemory",
+        "33554432",
+    ]
+    asked = "printf 'stats settings\\r\\nquit\\r\\n' | nc -q 1 127.0.0.1 11211"
+    assert "STAT maxbytes 33554432" in host.check_output(asked)
+    assert "changed=0" in play.succeeds(playbook="caches.yml")
+
+
+def test_a_certificate_is_made_alone(host: Any, play: Any) -> None:
+    play.succeeds(playbook="certificate.yml")
+    shown = host.check_output(
+        "openssl x509 -noout -ext subjectAltName -in /etc/flaskops/tls/mail/live/fullchain.pem"
+    )
+    assert "DNS:mail.example" in shown
+    assert "changed=0" in play.succeeds(playbook="certificate.yml")
+
+
+def ask(host: Any, name: str, path: str = "/") -> str:
+    """What Nginx answers under a name, with the status in the last line."""
+    resolve = f"--resolve {name}:80:127.0.0.1"
+    told: str = host.check_output(f"curl -sS -w '\\n%{{http_code}}' {resolve} http://{name}{path}")
+    return told
+
+
+def test_nginx_serves_a_directory_of_files_alone(host: Any, play: Any) -> None:
+    host.check_output("mkdir -p /srv/www/about && echo home > /srv/www/index.html")
+    host.check_output("echo us > /srv/www/about/index.html && echo text > /srv/www/a.txt")
+    play.succeeds(playbook="files.yml")
+    assert ask(host, "docs.example") == "home\n\n200"
+    assert ask(host, "docs.example", "/about/") == "us\n\n200"
+    assert ask(host, "docs.example", "/a.txt") == "text\n\n200"
+    assert ask(host, "docs.example", "/none.txt").endswith("404")
+    assert "changed=0" in play.succeeds(playbook="files.yml")
+
+
+def test_nginx_may_be_there_before_the_app(host: Any, play: Any) -> None:
+    play.succeeds(playbook="front.yml")
+    assert ask(host, "later.example").endswith("502")
+    assert "changed=0" in play.succeeds(playbook="front.yml")
+    # The other sites are still there.
+    assert about(host)["server"].startswith("gunicorn")

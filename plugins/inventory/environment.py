@@ -180,7 +180,7 @@ class InventoryModule(BaseInventoryPlugin):
     def text(file: Path, loader: Any) -> str:
         """A file's text, decrypted where it is encrypted."""
         try:
-            content: bytes = loader._get_file_contents(str(file))[0]  # noqa: SLF001 - no other for 2.16
+            content: bytes = loader._get_file_contents(str(file))[0]  # noqa: SLF001 - no other for 2.18
             return content.decode()
         except UnicodeDecodeError:
             problem = "not UTF-8"

@@ -68,7 +68,7 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(f"{term}: there is no such file")
         try:
             loader: Any = self._loader
-            content: bytes = loader._get_file_contents(path)[0]  # noqa: SLF001 - no other for 2.16
+            content: bytes = loader._get_file_contents(path)[0]  # noqa: SLF001 - no other for 2.18
             return content.decode()
         except (AnsibleError, UnicodeDecodeError) as error:
             problem = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)

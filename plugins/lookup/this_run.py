@@ -13,6 +13,11 @@ description:
   - Names the run by the controller and the process, so that no two runs have one name.
   - Tells which runs are alive on this controller, so that the lock of a dead one need not be
     respected.
+options:
+  minutes:
+    description: Minutes for which a lock of this run counts, which the result hands on.
+    type: int
+    default: 10
 """
 
 EXAMPLES = r"""
@@ -23,7 +28,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: One dict with the run (str), who started it (str) and the runs that are alive (list).
+  description:
+    - One dict with the run (str), who started it (str), the runs that are alive (list) and the
+      minutes (int).
   type: list
   elements: dict
 """
@@ -39,6 +46,8 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+#: Minutes for which the lock of a run counts that nobody can ask.
+MINUTES = 10
 #: Words of a command line that name the program: interpreter, its options, the script.
 PROGRAM = 4
 
@@ -107,6 +116,7 @@ class LookupModule(LookupBase):
             {
                 "run": name(main) if main else f"{machine}/{os.getpid()}",
                 "who": f"{getpass.getuser()}@{os.uname().nodename}",
+                "minutes": int(kwargs.get("minutes", MINUTES)),
                 "alive": [name(one) for one in there.values() if one.of_ansible],
             }
         ]

@@ -10,13 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import files
 
 #: Where what need not outlive a reboot is kept.
 RUN = Path("/run")
 SECONDS = 60
+#: Seconds between two attempts to take a lock that another process has.
+PAUSE = 0.1
 #: The argument spec of a module's option ``lock``.
 LOCK_OPTIONS = {
     "run": {"type": "str", "required": True},
@@ -36,18 +38,28 @@ class LockedError(Exception):
 
 
 @contextmanager
-def alone(name: str, work: str, *, wait: bool = False) -> Iterator[None]:
+def alone(name: str, work: str, *, wait: float = 0) -> Iterator[None]:
     """Let one process do this work for an app at a time; the kernel frees the lock of a dead one.
 
-    BusyError when another is under way, unless ``wait``.
+    BusyError when another is still under way after ``wait`` seconds; with ``math.inf`` never.
     """
     path = RUN / f"flaskops-{name}.{work}"
+    end = time.monotonic() + wait
     with open(path, "w", encoding="utf-8", opener=files.private) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            raise BusyError(f"a {work} of {name} is under way ({path} is locked)") from None
+        while not taken(file):
+            if time.monotonic() >= end:
+                raise BusyError(f"a {work} of {name} is under way ({path} is locked)")
+            time.sleep(PAUSE)
         yield
+
+
+def taken(file: IO[str]) -> bool:
+    """Whether the lock of a file could be taken."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def dead(held: str, run: str, alive: list[str]) -> bool:

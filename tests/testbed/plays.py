@@ -13,11 +13,18 @@ from typing import Any
 import testbed
 
 
-def user_environment() -> dict[str, str]:
-    """Return the environment of a user in the checkout: without what Molecule tells Ansible."""
+def user_environment(scenario: Path) -> dict[str, str]:
+    """Return the environment of a user in the checkout: without what Molecule tells Ansible.
+
+    Where a scenario has installed the collection, that of a stranger, without an ansible.cfg.
+    """
     molecule = ("ANSIBLE_", "MOLECULE_")
     own = {name: value for name, value in os.environ.items() if not name.startswith(molecule)}
-    return own | {"ANSIBLE_CONFIG": str(testbed.ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    own["ANSIBLE_NOCOLOR"] = "1"
+    installed = testbed.STATE / scenario.name / "collections"
+    if installed.is_dir():
+        return own | {"ANSIBLE_CONFIG": os.devnull, "ANSIBLE_COLLECTIONS_PATH": str(installed)}
+    return own | {"ANSIBLE_CONFIG": str(testbed.ROOT / "ansible.cfg")}
 
 
 def command(
@@ -41,7 +48,7 @@ def start(
     return subprocess.Popen(
         command(scenario, limit, playbook=playbook, **variables),
         cwd=testbed.ROOT,
-        env=user_environment(),
+        env=user_environment(scenario),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -60,7 +67,7 @@ def run(
     return subprocess.run(
         command(scenario, limit, *options, playbook=playbook, **variables),
         cwd=testbed.ROOT,
-        env=user_environment(),
+        env=user_environment(scenario),
         capture_output=True,
         text=True,
         timeout=timeout,

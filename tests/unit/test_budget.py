@@ -15,10 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: What each count may be now, and what it is to become.
 CEILINGS = {
-    "lines": 3925,
-    "ifs": 109,
-    "filters": 450,
-    "wiring": 100,
+    "lines": 3611,
+    "ifs": 89,
+    "filters": 369,
+    "wiring": 53,
     "private": 114,
 }
 GOALS = {"lines": 3000, "ifs": 20, "filters": 120, "wiring": 0, "private": 40}

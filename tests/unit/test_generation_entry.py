@@ -100,6 +100,7 @@ def test_an_error_says_what_serves_and_shows_the_log(
 def test_two_switches_at_a_time_are_one_too_many(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(entry, "PATIENCE", 0)
     with locks.alone("shop", "switch"):
         outcome = perform(monkeypatch, run_folder, "whole", {"pending": False})
     assert outcome.problem.startswith("Not switched: a switch of shop is under way")

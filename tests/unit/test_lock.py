@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.lookup import this_run
@@ -82,7 +84,8 @@ def test_a_run_is_its_first_process() -> None:
 
 
 def test_this_run_is_alive() -> None:
-    (told,) = this_run.LookupModule().run([])
+    (told,) = this_run.LookupModule().run([], minutes="3")
+    assert told["minutes"] == 3
     assert told["run"].split("/")[0] == os.uname().nodename
     assert "@" in told["who"]
 
@@ -96,3 +99,13 @@ def test_work_is_done_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with locks.alone("shop", "build"):
         pass
     assert (tmp_path / "flaskops-shop.build").stat().st_mode & 0o7777 == 0o600
+
+
+def test_work_waits_for_the_same_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "RUN", tmp_path)
+    other = ExitStack()
+    other.enter_context(locks.alone("shop", "switch"))
+    Timer(0.2, other.close).start()
+    begun = time.monotonic()
+    with locks.alone("shop", "switch", wait=20):
+        assert time.monotonic() - begun >= 0.2

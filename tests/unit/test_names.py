@@ -77,7 +77,6 @@ UNDECLARED: dict[str, set[str]] = {
 PRIVATE: dict[str, set[str]] = {
     "purge.yml": {"__nginx_cached", "__nginx_purge"},
     "remove.yml": {"__certificate_prepare"},
-    "tasks/finish.yml": {"__flask_app_release"},
     "web.yml": {"__nginx_configure"},
 }
 

@@ -57,3 +57,9 @@ def test_the_first_cache_host_serves_the_apps_elsewhere() -> None:
 def test_loopback_is_no_address_for_others() -> None:
     hosts: dict[str, dict[str, Any]] = {"a": {"ansible_host": "127.0.0.1"}, "b": {}}
     assert site(hosts).unreachable("a") == ["127.0.0.1 for a"]
+
+
+def test_one_host_switches_at_once_and_several_wait_for_one_another() -> None:
+    alone, three = site({"a": {}}), site({"a": {}, "b": {}, "c": {}}, app=["a", "b"], web=["c"])
+    assert (alone.phase, three.phase) == ("whole", "start")
+    assert (three.lease, three.as_data()["lease"]) == (1020, 1020)

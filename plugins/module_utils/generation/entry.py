@@ -42,6 +42,9 @@ from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Syst
 
 #: Phases that bring about something new; the others end what one of these has started.
 BEGINNING = ("whole", "start")
+#: Seconds to wait for another switch of the app: that of a run that was cut off goes on for a
+#: while, until its generation has answered or failed to.
+PATIENCE = 30.0
 
 
 @dataclass
@@ -61,7 +64,7 @@ def perform(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> Ou
         if check_mode:
             result = act(params, life, check_mode=True)
         else:
-            with alone(app.name, "switch"), deploy_lock(params) as lock:
+            with alone(app.name, "switch", wait=PATIENCE), deploy_lock(params) as lock:
                 result = act(params, life, check_mode=False)
                 lock.waits = result["pending"]
     except (LockedError, CompanionError) as error:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from contextlib import AbstractContextManager, nullcontext
@@ -61,7 +62,7 @@ def perform(params: dict[str, Any], *, check_mode: bool) -> Outcome:
 
 def build_lock(name: str, *, check_mode: bool) -> AbstractContextManager[None]:
     """Let one process build for an app at a time; one that comes later waits."""
-    return nullcontext() if check_mode else alone(name, "build", wait=True)
+    return nullcontext() if check_mode else alone(name, "build", wait=math.inf)
 
 
 def act(params: dict[str, Any], releases: Releases, *, check_mode: bool) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "given_key": given_key(environment),
         "key_file": f"{options['flask_app_home']}/secret_key",
         "shares_key": several and not environment.key_given,
-        "commands": commands(options),
+        "commands": commands(options, controller),
         **calls(controller.entry_point, source, packed, checkout, needed),
     }
     return Plan(data, problems, needed)
@@ -125,7 +125,7 @@ def calls(
     }
 
 
-def commands(options: Mapping[str, Any]) -> dict[str, Any]:
+def commands(options: Mapping[str, Any], controller: Controller) -> dict[str, Any]:
     """What runs once per release, each command with the name that a message calls it by."""
     first = options["flask_app_migrate_command"]
     found = [{"name": "flask_app_migrate_command", "command": first}]
@@ -138,6 +138,8 @@ def commands(options: Mapping[str, Any]) -> dict[str, Any]:
     digest = hashlib.sha256(script.encode()).hexdigest()[:MARKER_LENGTH]
     return {
         "list": wanted,
+        # On one host of the run, whichever that is.
+        "here": bool(script) and controller.host == controller.play_hosts[0],
         "marker": f"commands-{digest}" if script else "",
         "timeout": options["flask_app_commands_timeout"],
     }

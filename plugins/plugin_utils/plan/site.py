@@ -15,6 +15,9 @@ from typing import Any
 TIERS = ("cache", "app", "web")
 IP_ADDRESS = re.compile(r"[0-9]+([.][0-9]+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+")
 OWN_ADDRESS = re.compile(r"127[.].*|::1")
+#: Seconds after which a host that hears no more stops a generation that was only started, and those
+#: that each host adds: with many hosts all take longer.
+LEASE, LEASE_OF_A_HOST = 900, 60
 #: Of the first cache host, what the app of other hosts has to know.
 CACHE_OPTIONS = ("redis_port", "redis_password", "redis_acl_users", "memcached_port")
 #: Of the first app host, what cache hosts check against.
@@ -56,6 +59,16 @@ class Site:
         tiers = bool(self.app_hosts) and bool(self.web_hosts)
         return self.grouped and tiers and len(both) > 1 and not self.binds
 
+    @property
+    def phase(self) -> str:
+        """How a host of the app switches: with others it waits for all of them to have started."""
+        return "start" if len(self.app_hosts) > 1 else "whole"
+
+    @property
+    def lease(self) -> int:
+        """Seconds for which a generation that was only started waits for the other hosts."""
+        return LEASE + LEASE_OF_A_HOST * len(self.app_hosts)
+
     def tiers_of(self, host: str) -> list[str]:
         """The tiers that a host is in."""
         hosts = {"cache": self.cache_hosts, "app": self.app_hosts, "web": self.web_hosts}
@@ -88,7 +101,7 @@ class Site:
 
     def as_data(self) -> dict[str, Any]:
         """The site as plain data, for the result of a task."""
-        return asdict(self)
+        return asdict(self) | {"phase": self.phase, "lease": self.lease}
 
 
 def netloc(address: str) -> str:
