@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,13 +127,19 @@ class Systemd:
         self._run("systemd-run", "--quiet", "--collect", *timer, "systemctl", "stop", *units)
 
     def run(
-        self, unit: str, properties: Iterable[str], words: Sequence[str]
+        self,
+        unit: str,
+        properties: Iterable[str],
+        environment: Mapping[str, str],
+        words: Sequence[str],
     ) -> tuple[int, list[str]]:
         """Run a command as a unit until it ends: its exit code, and the lines that it has printed.
 
-        How long it may take is one of the properties.
+        How long it may take is one of the properties. What is in ``environment`` anybody can read.
         """
         options = [f"--unit={unit}", *(f"--property={one}" for one in properties)]
+        # Word for word; a property would be taken apart at spaces and quotes.
+        options += [f"--setenv={name}={value}" for name, value in environment.items()]
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", *options, *words],
             stdin=subprocess.DEVNULL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Syst
 
 RELEASE = Path("/srv/shop/releases/r1")
 MARKER = RELEASE / "commands-1"
-UNIT = Unit("shop", Path("/srv/shop"), "shop", RELEASE, "services/shop", "shop:app")
+UNIT = Unit("shop", Path("/srv/shop"), "shop", RELEASE, "services/shop", "shop:create('a b')")
 FIRST = Command("flask_app_migrate_command", "flask db upgrade")
 SECOND = Command("command 1 of flask_app_release_commands", "echo $HOME\nfalse")
 
@@ -37,9 +37,15 @@ class FakeSystemd(Systemd):
         return {"ActiveState": self.state}
 
     def run(
-        self, unit: str, properties: Iterable[str], words: Sequence[str]
+        self,
+        unit: str,
+        properties: Iterable[str],
+        environment: Mapping[str, str],
+        words: Sequence[str],
     ) -> tuple[int, list[str]]:
         assert unit == "flaskops-shop-commands.service"
+        assert environment["FLASK_APP"] == "shop:create('a b')"
+        assert environment["PATH"].startswith(f"{RELEASE}/venv/bin:")
         self.ran.append((list(properties), list(words)))
         return self.ends.pop(0) if self.ends else (0, [])
 
@@ -59,7 +65,6 @@ def test_each_runs_fenced_in_as_the_apps_user(systemd: FakeSystemd) -> None:
         "User=shop",
         "WorkingDirectory=/srv/shop/releases/r1/code/services/shop",
         "EnvironmentFile=/srv/shop/next/env",
-        "Environment=FLASK_APP=shop:app",
         "ProtectSystem=strict",
         "ReadWritePaths=/srv/shop/shared",
     } <= set(first)

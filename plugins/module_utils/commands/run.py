@@ -48,7 +48,8 @@ def run_all(
         if left <= 0:
             raise CommandError(f"{one.name} was not run: {seconds} s for all commands are over")
         last = marker if number == len(commands) else None
-        code, lines = systemd.run(unit.unit, unit.properties(left, last), shell(one.command))
+        properties = unit.properties(left, last)
+        code, lines = systemd.run(unit.unit, properties, unit.environment, shell(one.command))
         if code != 0:
             over = time.monotonic() - started >= seconds
             why = f"did not end within {seconds} s" if over else f"ended with {code}"

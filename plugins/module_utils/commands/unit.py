@@ -29,6 +29,13 @@ class Unit:
         """A fixed name: what a killed run has left running is not started a second time."""
         return f"flaskops-{self.name}-commands.service"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What comes to the app's environment, which is in a file."""
+        found = {"HOME": str(self.home), "PATH": f"{self.release}/venv/bin:{PATH}"}
+        # Without an entry point the app's own .flaskenv has a say.
+        return found | ({"FLASK_APP": self.entrypoint} if self.entrypoint else {})
+
     def properties(self, seconds: int, marker: Path | None) -> Iterator[str]:
         """Its settings. ``marker`` is a file that is made when the command has succeeded.
 
@@ -39,9 +46,6 @@ class Unit:
         yield f"User={self.user}"
         yield f"WorkingDirectory={self.release / 'code' / self.subdirectory}"
         yield f"EnvironmentFile={self.home}/next/env"
-        yield f"Environment=HOME={self.home} PATH={self.release}/venv/bin:{PATH}"
-        if self.entrypoint:  # without one the app's own .flaskenv has a say
-            yield f"Environment=FLASK_APP={self.entrypoint}"
         yield from SANDBOX
         yield f"ReadWritePaths={self.home}/shared"
         yield "UMask=0027"
