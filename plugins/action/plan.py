@@ -59,6 +59,10 @@ shown:
   description: Tiers, roles, options and packages as people may see them, without secrets.
   type: dict
   returned: without O(role)
+asks_app:
+  description: A URL of the app on another host, which must let this web host in; or nothing.
+  type: str
+  returned: without O(role)
 packages:
   description: Distribution packages that the role, or all roles of the host, need.
   type: list

@@ -20,6 +20,7 @@ description:
     more.
 version_added: 0.1.0
 author: The flaskops.stack authors
+extends_documentation_fragment: [flaskops.stack.packages]
 options:
   name:
     description: Name of the certificate.
@@ -43,9 +44,9 @@ options:
     choices: [prepare, issue, fetch, retire]
     default: prepare
   source:
-    description: Where the certificate comes from.
+    description: Where the certificate comes from; V(none) for O(state=absent) only.
     type: str
-    choices: [files, self_signed, acme]
+    choices: [none, files, self_signed, acme]
     default: self_signed
   domains:
     description: Names it is for.
@@ -129,6 +130,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+missing_packages:
+  description: Those of O(packages) that are not installed.
+  returned: success
+  type: list
+  elements: str
 settled:
   description: Whether a later phase would find nothing to do.
   returned: success
@@ -164,6 +170,7 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate.command import TlsError
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate.phases import bring_about
+from ansible_collections.flaskops.stack.plugins.module_utils.packages import PACKAGES_OPTION
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import SystemdError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -173,6 +180,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
+            "packages": PACKAGES_OPTION,
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "leaving": {"type": "str", "default": ""},
@@ -183,7 +191,7 @@ def main() -> None:
             },
             "source": {
                 "type": "str",
-                "choices": ["files", "self_signed", "acme"],
+                "choices": ["none", "files", "self_signed", "acme"],
                 "default": "self_signed",
             },
             "domains": {"type": "list", "elements": "str", "default": []},

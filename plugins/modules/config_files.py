@@ -19,58 +19,8 @@ description:
   - A path that is a symbolic link is replaced by a file; the link's target is left alone.
 version_added: 0.1.0
 author: The flaskops.stack authors
-extends_documentation_fragment: [flaskops.stack.packages]
+extends_documentation_fragment: [flaskops.stack.packages, flaskops.stack.config_files]
 options:
-  files:
-    description: Files to write. Missing parent directories are created with mode 0755.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Absolute path.
-        type: path
-        required: true
-      content:
-        description: The whole text.
-        type: str
-        required: true
-      mode:
-        description: Permission bits in octal.
-        type: str
-        default: '0644'
-      owner:
-        description: Name of the owner. Left as it is when not given.
-        type: str
-      group:
-        description: Name of the group. Left as it is when not given.
-        type: str
-      secret:
-        description: Keep the text out of the diff and out of the check's message.
-        type: bool
-        default: false
-  absent:
-    description:
-      - Absolute paths of files and links that must not exist. C(*) and C(?) stand for what they do
-        in a shell, but never for one of O(files).
-    type: list
-    elements: path
-    default: []
-  tree:
-    description:
-      - Directory that is copied aside for the check, with the changes made in the copy.
-      - Symbolic links that point into the directory point into the copy there; others point where
-        they always did.
-    type: path
-  check:
-    description:
-      - Command that accepts or refuses the new files, as a list of arguments. Runs only when a file
-        changes. Exit code 0 accepts, unless O(check_ready) is given.
-      - C({tree}) is replaced by the copy of O(tree), C({scratch}) by an empty directory that is
-        removed afterwards, C({port}) by a free TCP port.
-      - In check mode a program that is not installed yet is not asked.
-    type: list
-    elements: str
   check_ready:
     description:
       - Text in the output of O(check) that means accepted. The command is then stopped. For servers
@@ -90,12 +40,6 @@ options:
         changed then.
     type: dict
     default: {}
-  unit:
-    description:
-      - The systemd unit that reads the files. When it is active and one of the files is newer than
-        its last start or reload, the result is changed although no file is. A handler that an
-        earlier run lost, for example because the run was killed, is so made up for.
-    type: str
 attributes:
   check_mode:
     description: The check runs, nothing is written.
@@ -182,54 +126,25 @@ unit_settled:
   type: bool
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskops.stack.plugins.module_utils.config.error import ConfigError
+from ansible_collections.flaskops.stack.plugins.module_utils.config.module import (
+    FILES_OPTIONS,
+    QuietModule,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.config.transaction import apply
 from ansible_collections.flaskops.stack.plugins.module_utils.packages import PACKAGES_OPTION
-
-
-class QuietModule(AnsibleModule):
-    """Logs the paths it was called with; Ansible's own log entry would hold every file's text.
-
-    Its masking compares values, and the text of several lines looks different inside a logged list.
-    """
-
-    def _log_invocation(self) -> None:
-        paths = [entry["path"] for entry in self.params["files"]] + self.params["absent"]
-        self.log(f"Invoked for {', '.join(paths)}")
-
-    def label(self, name: str, path: str) -> None:
-        """Give a file the security context of a path, where the host has such."""
-        if self.selinux_enabled():
-            self.set_context_if_different(name, self.selinux_default_context(path), changed=False)
 
 
 def main() -> None:
     """Ansible's entry point."""
     module = QuietModule(
         argument_spec={
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "content": {"type": "str", "required": True, "no_log": True},
-                    "mode": {"type": "str", "default": "0644"},
-                    "owner": {"type": "str"},
-                    "group": {"type": "str"},
-                    "secret": {"type": "bool", "default": False, "no_log": False},
-                },
-            },
-            "absent": {"type": "list", "elements": "path", "default": []},
-            "tree": {"type": "path"},
-            "check": {"type": "list", "elements": "str"},
+            **FILES_OPTIONS,
             "check_ready": {"type": "str"},
             "check_timeout": {"type": "float", "default": 10.0},
             "check_user": {"type": "str", "default": "root"},
             "packages": PACKAGES_OPTION,
             "requires": {"type": "dict", "default": {}},
-            "unit": {"type": "str"},
         },
         required_by={"check_ready": ["check"], "tree": ["check"]},
         supports_check_mode=True,

@@ -23,7 +23,8 @@ def user_environment(scenario: Path) -> dict[str, str]:
     own["ANSIBLE_NOCOLOR"] = "1"
     installed = testbed.STATE / scenario.name / "collections"
     if installed.is_dir():
-        return own | {"ANSIBLE_CONFIG": os.devnull, "ANSIBLE_COLLECTIONS_PATH": str(installed)}
+        config = str(scenario / "nothing.cfg")
+        return own | {"ANSIBLE_CONFIG": config, "ANSIBLE_COLLECTIONS_PATH": str(installed)}
     return own | {"ANSIBLE_CONFIG": str(testbed.ROOT / "ansible.cfg")}
 
 

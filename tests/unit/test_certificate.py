@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
-from ansible_collections.flaskops.stack.plugins.filter import certificate
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate import (
     handover,
     keeper,
@@ -34,6 +32,9 @@ from ansible_collections.flaskops.stack.plugins.module_utils.certificate.pair im
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate.site import Site
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+from ansible_collections.flaskops.stack.plugins.plugin_utils.certificate import (
+    certificate_problem,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -440,18 +441,6 @@ def test_program_runs_on_a_host_without_ansible(machine: Any, tmp_path: Path) ->
 # Between web hosts -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("given", "name"), [({}, "shop"), ({"certificate_name": "wild"}, "wild")])
-def test_certificate_is_handed_over_under_its_own_name(given: dict[str, str], name: str) -> None:
-    loader = jinja2.FileSystemLoader(ROOT / "roles/nginx/templates")
-    env = jinja2.Environment(loader=loader, trim_blocks=True, autoescape=False)  # noqa: S701
-    env.filters["bool"] = bool
-    part = env.from_string("{% import 'parts/tls.jinja' as tls with context %}{{ tls.plain() }}")
-    known = {"nginx_site": "shop", "nginx_tls_challenge_root": "", "__nginx_tls_peers": ["::1"]}
-    text = part.render(known | given)
-    assert text.startswith(f"    location = /.well-known/flaskops-tls/{name} {{\n")
-    assert f"alias /var/lib/flaskops/tls/{name}.cms;" in text
-
-
 def play(hosts: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Run web.yml, with which nobody answers, with TLS by ACME."""
     given = {"certificate_source": "acme", "nginx_server_name": NAMES, **variables}
@@ -481,9 +470,7 @@ def test_app_below_a_path_needs_no_certificate(prefix: str, asked: bool) -> None
 
 
 def problem(pair: Pair, *names: str, key: bytes = b"") -> str:
-    return certificate.certificate_problem(
-        pair.fullchain.decode(), (key or pair.key).decode(), names
-    )
+    return certificate_problem(pair.fullchain.decode(), (key or pair.key).decode(), names)
 
 
 def test_what_fits_has_no_problem() -> None:
@@ -500,10 +487,10 @@ def test_name_that_a_certificate_does_not_cover_is_told(name: str) -> None:
 def test_what_does_not_fit_is_told_without_the_key() -> None:
     one, other = issued(), issued()
     assert "the key of another certificate" in problem(one, key=other.key)
-    torn = certificate.certificate_problem(one.fullchain.decode(), "-----BEGIN hush", [])
+    torn = certificate_problem(one.fullchain.decode(), "-----BEGIN hush", [])
     assert torn.startswith("certificate_private_key: found no key")
     assert "hush" not in torn
-    assert "found no certificate" in certificate.certificate_problem("", one.key.decode(), [])
+    assert "found no certificate" in certificate_problem("", one.key.decode(), [])
 
 
 def test_certificate_that_has_ended_is_told() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils.web import build
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,15 +27,28 @@ from ansible.template import Templar
 
 root = sys.argv[1]
 init_plugin_loader([f"{root}/collections"])
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import defaults
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
+
 loader = DataLoader()
 role = f"{root}/roles/nginx"
 known = {"ansible_search_path": [role], "ansible_managed": "managed"}
-for part in ("defaults", "vars"):
-    known |= loader.load_from_file(f"{role}/{part}/main.yml", trusted_as_template=True)
+known |= loader.load_from_file(f"{role}/vars/main.yml", trusted_as_template=True)
+
+def template(variables, value):
+    return Templar(loader=loader, variables=variables).template(value)
+
 for line in sys.stdin:
-    templar = Templar(loader=loader, variables=known | json.loads(line))
-    files = templar.template(known["__nginx_files"])
-    print(json.dumps({file["path"]: file["content"] for file in files}), flush=True)
+    given = json.loads(line)
+    plan = plan_role("nginx", {**defaults("nginx"), **given}, template, Controller())
+    if plan.problems:
+        print(json.dumps({"problems": plan.problems}), flush=True)
+        continue
+    variables = known | {"__nginx_plan": plan.data}
+    files = template(variables, known["__nginx_files"])
+    print(json.dumps({file["path"]: file["content"] for file in files
+                      if file["path"] in plan.data["written"]}), flush=True)
 """
 
 
@@ -52,11 +65,13 @@ def render() -> Iterator[Render]:
         assert stdin is not None
         assert stdout is not None
 
-        def render(**variables: Any) -> dict[str, str]:
+        def render(told: str = "", **variables: Any) -> dict[str, str]:
+            """For a host whose nginx tells this of its build."""
             stdin.write(json.dumps(variables) + "\n")
             stdin.flush()
             files: dict[str, str] = json.loads(stdout.readline())
-            return files
+            versions = build.versions_in(told)
+            return {path: build.for_build(text, versions) for path, text in files.items()}
 
         yield render
         stdin.close()
@@ -180,26 +195,6 @@ def test_several_servers_share_the_work(
     found = [line.strip(" ;") for line in block.splitlines()]
     others = [line for line in found if not line.startswith(("zone", "server", "keepalive", "#"))]
     assert others == ([method] if method else [])
-
-
-def test_the_playbooks_servers_are_asked_unless_there_are_others(render: Render) -> None:
-    assert directives(site(render(wiring_upstream_servers=TWO)), "server") == TWO
-    given = {"wiring_upstream_servers": TWO, "nginx_upstream_servers": ["192.0.2.1:1"]}
-    assert directives(site(render(**given)), "server") == ["192.0.2.1:1"]
-    local = ["unix:/run/app/http.sock"]
-    assert directives(site(render(wiring_upstream_servers=[])), "server") == local
-
-
-def test_a_drained_server_stays_drained(render: Render) -> None:
-    before = site(render(nginx_upstream_servers=TWO))
-    drained = before.replace("server 192.0.2.12:8000;", "server 192.0.2.12:8000 down; # drained")
-    assert drained != before
-    content = base64.b64encode(drained.encode()).decode()
-    again = render(nginx_upstream_servers=TWO, __nginx_site_before={"content": content})
-    assert site(again) == drained
-    moved = [server.replace(":8000", ":9000") for server in TWO]
-    again = render(nginx_upstream_servers=moved, __nginx_site_before={"content": content})
-    assert site(again) == drained.replace(":8000", ":9000")
 
 
 def test_only_trusted_proxies_are_believed(render: Render) -> None:
@@ -355,6 +350,22 @@ def test_static_files_are_directories_or_single_files(render: Render) -> None:
     text = site(render(nginx_static={"/s/": "/srv/a/s/", "/favicon.ico": "/srv/a/f.ico"}))
     assert "location ^~ /s/ {\n        alias /srv/a/s/;" in text
     assert "location = /favicon.ico {\n        alias /srv/a/f.ico;" in text
+
+
+def test_a_site_can_be_a_directory_of_files_alone(render: Render) -> None:
+    text = site(render(nginx_static={"/": "/srv/www/"}))
+    assert "location ^~ / {\n        alias /srv/www/;" in text
+    assert directives(text, "try_files") == ["$uri $uri/ =404"]
+    assert "proxy_pass" not in text
+    assert "upstream" not in text.replace("$upstream", "")
+
+
+def test_with_an_app_what_is_no_file_is_asked_of_it(render: Render) -> None:
+    text = site(render(nginx_static={"/": "/srv/www/"}, flask_app_name="shop"), "shop")
+    assert text.count("location ^~ / {") == 1
+    assert "location / {" not in text
+    assert directives(text, "try_files") == ["$uri @app", "$uri @app_kept"]
+    assert directives(text, "proxy_pass") == ["http://shop"]
 
 
 def test_no_static_files_means_no_alias(render: Render) -> None:
@@ -550,7 +561,7 @@ def test_hsts_is_in_the_server_and_no_location_takes_its_place(
 
 
 def test_older_nginx_and_openssl_get_what_they_know(render: Render) -> None:
-    old = site(render(**TLS, __nginx_build={"stderr": OLD}))
+    old = site(render(OLD, **TLS))
     assert "0.0.0.0:443 ssl http2" in directives(old, "listen")
     assert directives(old, "http2") == []
     assert set(directives(old, "ssl_ecdh_curve")) == {"X25519:prime256v1:secp384r1"}

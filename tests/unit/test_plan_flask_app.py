@@ -392,4 +392,4 @@ def test_the_first_call_builds_where_that_costs_nothing(
         assert found["look"]["archive"] == (found["build"]["archive"] if state == "built" else "")
         assert (found["build"]["state"], found["build"]["packages"]) == ("built", [])
         assert found["build"]["checkout"] == ("/srv/shop/source" if "git@" in source else "")
-    assert data(Controller(scratch=str(tmp_path), entry_point="preflight"))["revision"] == ""
+    assert data(Controller(scratch=str(tmp_path), entry_point="environment"))["revision"] == ""

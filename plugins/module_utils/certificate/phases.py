@@ -19,6 +19,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.certificate.pair im
     comparable,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.certificate.site import Site
+from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 SITES = Path("/etc/nginx/sites-enabled")
@@ -174,6 +175,7 @@ class Phases:
         changed = self.changed or self.keeper.changed
         told: dict[str, Any] = {"changed": changed, "settled": False}
         told |= {"host_certificate": "", "known_certificates": {}, "kept_for": self.kept_for}
+        told["missing_packages"] = []
         if self.kept_for:
             told["msg"] = f"certificate {self.site.name} stays, for {', '.join(self.kept_for)}"
         if self.params["state"] == "absent" or not shutil.which("openssl"):
@@ -196,6 +198,8 @@ class Phases:
 
 def bring_about(params: dict[str, Any], *, dry: bool) -> dict[str, Any]:
     """Do what the parameters say; the module's result. TlsError, SystemdError or OSError."""
+    if lacking := missing(params["packages"]):
+        return {"changed": False, "settled": False, "missing_packages": lacking}
     os.umask(0o022)
     phases = Phases(params, Systemd(), dry=dry)
     if params["state"] == "absent":

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import (
+    certificate,
     flask_app,
     gunicorn,
     memcached,
+    nginx,
     redis,
     uwsgi,
     wsgi,
@@ -28,9 +30,11 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.renamed import rena
 Planner = Callable[[Mapping[str, Any], Controller], Plan]
 
 PLANNERS: Mapping[str, Planner] = {
+    "certificate": certificate.plan,
     "flask_app": flask_app.plan,
     "gunicorn": gunicorn.plan,
     "memcached": memcached.plan,
+    "nginx": nginx.plan,
     "redis": redis.plan,
     "uwsgi": uwsgi.plan,
     "wsgi": wsgi.plan,

@@ -8,7 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import app_tier, cache_tier
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import (
+    app_tier,
+    cache_tier,
+    web_tier,
+)
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import (
     OptionProblems,
     defaults,
@@ -21,6 +25,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import Ti
 PLANS: Mapping[str, Callable[[View], Tier]] = {
     "cache": cache_tier.plan,
     "app": app_tier.plan,
+    "web": web_tier.plan,
 }
 
 
@@ -29,7 +34,8 @@ class HostPlan:
     """What follows from the inventory for one host.
 
     ``options`` are options of roles that the topology decides, as final values: what people say
-    stands. ``roles`` are the roles of each tier, ``packages`` what all of them need.
+    stands. ``roles`` are the roles of each tier, ``packages`` what all of them need. ``asks_app``
+    is a URL of the app on another host that this one must be let in to ask.
     """
 
     tiers: list[str] = field(default_factory=list)
@@ -37,6 +43,7 @@ class HostPlan:
     roles: dict[str, list[str]] = field(default_factory=dict)
     packages: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    asks_app: str = ""
 
 
 def plan_host(view: View, tiers: Sequence[str] = TIERS) -> HostPlan:
@@ -44,8 +51,6 @@ def plan_host(view: View, tiers: Sequence[str] = TIERS) -> HostPlan:
     host = HostPlan(tiers=[tier for tier in view.site.tiers_of(view.host) if tier in tiers])
     planned: dict[str, Plan] = {}
     for name in host.tiers:
-        if name not in PLANS:
-            continue
         try:
             tier = PLANS[name](view)
         except OptionProblems as error:
@@ -53,6 +58,7 @@ def plan_host(view: View, tiers: Sequence[str] = TIERS) -> HostPlan:
         host.options |= tier.options
         host.roles[name] = tier.roles
         host.problems += tier.problems
+        host.asks_app = host.asks_app or tier.asks_app
         # The tags of the run may leave a role out.
         planned |= {
             role: plan_role_of(host, role, view) for role in tier.roles if view.includes(role)

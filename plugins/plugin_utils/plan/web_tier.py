@@ -16,10 +16,10 @@ REST = "max_fails=3 fail_timeout=2s"
 def plan(view: View) -> Tier:
     """Options and problems of a host in the web tier."""
     tier = Tier(options=certificate_options(view))
-    if view.site.balanced:
-        port = view.options("wsgi", "wsgi_port")["wsgi_port"]
-        servers = [f"{socket} {REST}" for socket in view.site.sockets(port).values()]
-        tier.options["nginx_upstream_servers"] = view.value("nginx_upstream_servers", servers)
+    tier.options |= view.options("nginx", "nginx_site", "nginx_upstream_protocol")
+    tier.options["nginx_upstream_servers"] = view.value("nginx_upstream_servers", servers_of(view))
+    if serves(view) and tier.options.pop("nginx_upstream_protocol") == "http":
+        tier.asks_app = app_elsewhere(view)
     prefix = view.value("nginx_url_prefix", view.value("flask_app_url_prefix", ""))
     removed = view.value("certificate_state", "present") == "absent"
     # An app below a path of another site has that one's certificate.
@@ -36,6 +36,27 @@ def plan(view: View) -> Tier:
             " ansible_host counts, or the name in the inventory)"
         )
     return tier
+
+
+def servers_of(view: View) -> list[str]:
+    """Where the app listens: on every app host, or on its socket on this one."""
+    if view.site.balanced:
+        port = view.options("wsgi", "wsgi_port")["wsgi_port"]
+        return [f"{socket} {REST}" for socket in view.site.sockets(port).values()]
+    site = view.options("nginx", "nginx_site")["nginx_site"]
+    return [str(view.value("wsgi_bind", f"unix:/run/{site}/http.sock"))]
+
+
+def app_elsewhere(view: View) -> str:
+    """A URL of the app on another host that this one asks; nothing where it asks none.
+
+    One app host is enough: all of them have the same list of who may ask.
+    """
+    others = sorted(set(view.site.app_hosts) - {view.host})
+    if not view.site.balanced or not others:
+        return ""
+    port = view.options("wsgi", "wsgi_port")["wsgi_port"]
+    return f"http://{view.site.sockets(port)[others[0]]}{view.value('flask_app_health_path', '/')}"
 
 
 def source_of(view: View) -> str:

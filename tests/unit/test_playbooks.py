@@ -1,4 +1,4 @@
-"""What is wrong with a variable is told before any host is asked."""
+"""The playbooks without a host: all problems first, and what a part of a site needs."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_site_tells_a_problem_of_any_tier_first(given: str, problem: str) -> Non
     assert "unreachable=0 failed=1" in told
 
 
-def test_preflight_asks_no_host() -> None:
-    done = play("playbooks/preflight.yml")
+def test_the_plan_asks_no_host() -> None:
+    done = play("playbooks/plan.yml")
     told = " ".join(done.stdout.split())
     assert done.returncode == 0, told
     assert "changed=0 unreachable=0 failed=0" in told
@@ -67,11 +67,11 @@ def test_a_host_that_is_away_is_no_wrong_variable(tmp_path: Path) -> None:
 
 
 def test_checks_follow_tags() -> None:
-    done = play("playbooks/preflight.yml", "--tags=nginx", "-e", "redis_maxmemory=lots")
+    done = play("playbooks/plan.yml", "--tags=nginx", "-e", "redis_maxmemory=lots")
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("tag", ["certificate", "nginx_service"])
+@pytest.mark.parametrize("tag", ["certificate", "nginx_install"])
 def test_a_part_of_the_site_needs_nothing_of_the_others(tag: str) -> None:
     """Nobody can reach the host; what is asked of it is skipped or the first thing to fail."""
     done = play("site.yml", f"--tags={tag}")
