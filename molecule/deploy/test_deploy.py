@@ -201,7 +201,7 @@ def test_from_one_server_to_the_other_and_back_under_load(host: Any, source: Sou
         (
             {},
             {"flask_app_migrate_command": "echo 'table is locked' >&2; false"},
-            "The one-time commands ended with 1, so nothing was switched",
+            "flask_app_migrate_command ended with 1, so nothing was switched",
         ),
         (
             {},

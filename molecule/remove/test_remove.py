@@ -192,7 +192,7 @@ def remove(play: Any, *options: str, **variables: Any) -> str:
 
 def left(host: Any) -> str:
     """What is on the host of the app shop; what is shop-api's is not."""
-    places = "/etc/systemd /etc/nginx /srv /run /etc/systemd/system/*.wants"
+    places = "/etc/systemd /etc/nginx /etc/flaskops /srv /run /etc/systemd/system/*.wants"
     found = host.check_output(f"find {places} -maxdepth 2 -name '*shop*' -not -name '*shop-api*'")
     units = host.run("systemctl list-units --all --plain --no-legend 'shop.*' 'shop@*'").stdout
     user = host.run("getent passwd shop; getent group shop").stdout

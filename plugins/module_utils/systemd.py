@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +125,31 @@ class Systemd:
         """Stop units after a time, unless the timer of that name is stopped before."""
         timer = (f"--unit={name}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s")
         self._run("systemd-run", "--quiet", "--collect", *timer, "systemctl", "stop", *units)
+
+    def run(
+        self,
+        unit: str,
+        properties: Iterable[str],
+        environment: Mapping[str, str],
+        words: Sequence[str],
+    ) -> tuple[int, list[str]]:
+        """Run a command as a unit until it ends: its exit code, and the lines that it has printed.
+
+        How long it may take is one of the properties. What is in ``environment`` anybody can read.
+        """
+        options = [f"--unit={unit}", *(f"--property={one}" for one in properties)]
+        # Word for word; a property would be taken apart at spaces and quotes.
+        options += [f"--setenv={name}={value}" for name, value in environment.items()]
+        done = subprocess.run(
+            ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", *options, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return done.returncode, done.stdout.splitlines()
 
     def calendar_problem(self, schedule: str) -> str:
         """What systemd says of an OnCalendar= that it does not understand, else nothing."""

@@ -11,8 +11,9 @@ short_description: Take an app away from a host
 description:
   - Stops, disables and removes every unit of the app, then its directory, what it left in C(/run)
     and its user, in one remote call.
-  - A unit belongs to the app when it is named like it and says so; C(shop-api.service) of another
-    app is not touched by the removal of C(shop), whatever its name.
+  - Which units are the app's, the module M(flaskops.stack.switch) has written to
+    C(/etc/flaskops/apps/<name>/app.json), which goes last. Where an app has served and that file is
+    missing, nothing is removed. What only has a name like the app's is not touched.
   - A directory O(home) of the system is refused, and so is one that holds other things than an
     app's.
   - The user goes when it is a system user whose home is the app's, with its group.

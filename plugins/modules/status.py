@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: status
 short_description: Tell which apps a host has, what is live and whether it answers
 description:
-  - Finds the apps of a host on the disk and among systemd's units. Of each it tells the live
+  - Finds the apps of a host by what the module M(flaskops.stack.switch) has written down of them
+    in C(/etc/flaskops/apps), and on the disk. Of each it tells the live
     generation with its release, the processes that run it, and what a rollback would go to.
   - The running processes are asked over the socket of their generation alone; the answer names the
     release that gave it.
@@ -22,7 +23,8 @@ options:
     type: str
     default: ''
   root:
-    description: Directory whose directories are apps' homes. Others are found by their units.
+    description:
+      - Directory whose directories are apps' homes, also of apps that no switch has started yet.
     type: path
     default: /srv
   timeout:

@@ -19,6 +19,8 @@ description:
     socket of that generation alone and checks which release answers.
   - When the new generation fails, it is stopped and removed, the live one was never touched, and
     the error holds the failing unit's own log lines.
+  - How the app runs, and which units are its own, is written to
+    C(/etc/flaskops/apps/<name>/app.json).
   - The state is read from the disk and from systemd. What a killed run has left is put right first.
   - When a generation with the same content is live and running, nothing changes.
   - Over several hosts a switch has two phases, so that it happens on all of them or on none.
@@ -69,6 +71,14 @@ options:
       - User that the app runs as; the primary group may read the generation, its environment
         included.
     type: str
+  server:
+    description: Program that serves the app, C(gunicorn) or C(uwsgi), for people.
+    type: str
+    default: ''
+  bind:
+    description: Where O(socket_unit) listens, V(unix:/path) or V(address:port).
+    type: str
+    default: ''
   files:
     description: Name and text of the files of the generation, such as the server's configuration.
     type: dict
@@ -222,6 +232,8 @@ EXAMPLES = r"""
     release: /srv/shop/next/release
     environment_file: /srv/shop/next/env
     user: shop
+    server: gunicorn
+    bind: unix:/run/shop/http.sock
     files:
       gunicorn.conf.py: "{{ lookup('ansible.builtin.template', 'gunicorn.conf.py.j2') }}"
     socket_unit: "{{ lookup('ansible.builtin.template', 'app.socket.j2') }}"
@@ -303,6 +315,8 @@ def main() -> None:
             "release": {"type": "path"},
             "environment_file": {"type": "path"},
             "user": {"type": "str"},
+            "server": {"type": "str", "default": ""},
+            "bind": {"type": "str", "default": ""},
             "files": {"type": "dict", "default": {}},
             "entrypoint": {"type": "str", "default": ""},
             "proxy_hops": {"type": "int", "default": 0},

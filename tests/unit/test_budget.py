@@ -15,11 +15,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: What each count may be now, and what it is to become.
 CEILINGS = {
-    "lines": 3020,
+    "lines": 3000,
     "ifs": 20,
-    "filters": 121,
+    "filters": 120,
     "wiring": 0,
-    "private": 43,
+    "private": 40,
 }
 GOALS = {"lines": 3000, "ifs": 20, "filters": 120, "wiring": 0, "private": 40}
 #: How far above its count a ceiling may be, as a share and in absolute numbers.

@@ -12,8 +12,8 @@ PLUGINS = ROOT / "plugins"
 #: Lines of code, without blank lines, comments, docstrings and documentation.
 FILE_LINES, DOOR_LINES = 300, 80
 #: What still is too long. An entry that is not needed any more fails.
-LONG_FILES = {"modules/release.py"}
-LONG_DOORS = {"modules/release.py", "modules/switch.py"}
+LONG_FILES: set[str] = set()
+LONG_DOORS = {"modules/switch.py"}
 #: What still imports from a floor above.
 UPWARD: set[str] = set()
 #: The floors, with those that each may import from besides its own.

@@ -352,18 +352,19 @@ def test_an_account_that_is_there_for_other_work_keeps_what_it_has() -> None:
 
 
 def test_commands_are_those_that_are_given() -> None:
-    assert (data()["commands"]["script"], data()["commands"]["marker"]) == ("", "")
+    assert (data()["commands"]["list"], data()["commands"]["marker"]) == ([], "")
     found = data(
         flask_app_migrate_command="flask db upgrade",
         flask_app_release_commands="a, echo $HOME",
-        flask_app_entrypoint="shop:app",
     )["commands"]
-    assert found["script"] == "flask db upgrade\na\necho $HOME"
-    assert found["escaped"].endswith("\necho $$HOME")
+    assert [(one["name"], one["command"]) for one in found["list"]] == [
+        ("flask_app_migrate_command", "flask db upgrade"),
+        ("command 1 of flask_app_release_commands", "a"),
+        ("command 2 of flask_app_release_commands", "echo $HOME"),
+    ]
     # A release on a host has this file when the same commands have run.
     assert found["marker"] == "commands-4a1b2821"
-    assert "--unit=flaskops-shop-commands" in found["options"]
-    assert found["options"][-1] == "--setenv=FLASK_APP=shop:app"
+    assert found["timeout"] == 600
 
 
 @pytest.mark.parametrize(

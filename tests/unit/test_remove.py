@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import AppFile, AppState
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.app import App
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.paths import (
     RemoveError,
@@ -38,6 +39,7 @@ class Host:
         self.run = root / "run"
         self.srv = root / "srv/apps"
         self.mounts = root / "mountinfo"
+        self.apps = root / "apps"
         for folder in (self.units, self.run, self.srv):
             folder.mkdir(parents=True)
         self.mounts.write_text("1 0 0:1 / / rw - ext4 /dev/sda rw\n")
@@ -52,16 +54,8 @@ class Host:
             (home / folder).mkdir(parents=True)
         (home / "live").symlink_to("generations/1")
         (home / "secret_key").write_text("key")
-        (units / f"{name}.service").write_text(
-            f"[Unit]\nRequires={name}.socket\n\n[Service]\nExecStart=/bin/true\n"
-        )
-        (units / f"{name}.socket").write_text(f"[Unit]\nDescription={name}: public socket\n")
-        (units / f"{name}@1.service").write_text(
-            f"[Service]\nEnvironmentFile={home}/generations/%i/env\n"
-        )
-        (units / f"{name}@1.socket").write_text(
-            f"[Socket]\nListenStream=/run/{name}/probe-1.sock\n"
-        )
+        (home / "generations/1/generation.json").write_text('{"digest": "d"}')
+        self.describe(name)
         for folder, unit in (("multi-user.target", ""), (f"{name}.service", "@1")):
             wants = units / f"{folder}.wants"
             wants.mkdir(exist_ok=True)
@@ -69,6 +63,24 @@ class Host:
         (self.run / name).mkdir()
         (self.run / name / "http.sock").touch()
         (self.run / f"flaskops-{name}.build").touch()
+
+    def describe(self, name: str, *companions: str) -> None:
+        """Write the app's units, and down that they are its own."""
+        state = AppState(
+            user=name,
+            server="gunicorn",
+            protocol="http",
+            bind=f"unix:{self.run}/{name}/public",
+            health={"path": "/", "host": "localhost", "scheme": "http"},
+            name=name,
+            home=str(self.srv / name),
+            keep=5,
+            units=[f"{name}.socket", f"{name}.service"],
+            generations={"1": [f"{name}@1.service", f"{name}@1.socket", *companions]},
+        )
+        AppFile(name, self.apps).write(state)
+        for unit in state.all_units:
+            (self.units / unit).touch()
 
     def app(self, name: str = "shop", *, home: Path | None = None, **options: Any) -> App:
         return App(
@@ -78,6 +90,7 @@ class Host:
             self.systemd,
             run=self.run,
             mounts=self.mounts,
+            apps=self.apps,
             **options,
         )
 
@@ -90,7 +103,7 @@ class Host:
     def picture(self) -> set[str]:
         return {
             os.path.join(folder, name)
-            for root in (self.units, self.run, self.srv)
+            for root in (self.units, self.run, self.srv, self.apps)
             for folder, folders, files in os.walk(root)
             for name in (*folders, *files)
         }
@@ -137,12 +150,9 @@ def test_what_does_not_stop_is_not_removed(host: Host) -> None:
 
 
 def test_processes_and_timers_of_the_app_go_too(host: Host) -> None:
+    kinds = ("worker-1@1.service", "clean@1.service", "clean@1.timer")
     for app in ("shop", "shop-api"):
-        environment = host.srv / app / "generations/%i/env"
-        says = f"[Unit]\nPartOf={app}.service\n[Service]\nEnvironmentFile={environment}\n"
-        for unit in ("worker-1@1.service", "clean@1.service"):
-            (host.units / f"{app}.{unit}").write_text(says)
-        (host.units / f"{app}.clean@1.timer").write_text("[Timer]\nOnCalendar=daily\n")
+        host.describe(app, *(f"{app}.{kind}" for kind in kinds))
     (host.units / "shop.service.wants/shop.clean@1.timer").symlink_to("/gone")
     plan = host.app().plan()
     units = plan.units
@@ -154,10 +164,33 @@ def test_processes_and_timers_of_the_app_go_too(host: Host) -> None:
 
 
 def test_unit_that_only_has_the_name_stays(host: Host) -> None:
-    (host.units / "shop.service").write_text("[Service]\nExecStart=/usr/bin/other\n")
+    (host.units / "shop@9.service").write_text("[Service]\nExecStart=/usr/bin/other\n")
     (host.units / "shop.socket").unlink()
     (host.units / "shop.socket").symlink_to("/dev/null")
-    assert host.app().plan().units == ["shop@1.service", "shop@1.socket"]
+    assert host.app().plan().units == ["shop@1.service", "shop@1.socket", "shop.service"]
+
+
+def test_app_whose_units_are_not_known_is_left_alone(host: Host) -> None:
+    AppFile("shop", host.apps).remove()
+    with pytest.raises(RemoveError, match=r"app\.json is missing, .* run site\.yml first"):
+        host.app().plan()
+    (host.srv / "shop/generations/1/generation.json").unlink()  # no switch ever succeeded
+    assert host.app().plan().home
+
+
+def test_home_of_another_app_is_refused(host: Host) -> None:
+    with pytest.raises(RemoveError, match=r"home: found .*shop-api; shop lives in .*shop; it is"):
+        host.app(home=host.srv / "shop-api").plan()
+
+
+def test_what_was_written_down_goes_last(host: Host) -> None:
+    plan = host.app().plan()
+    host.app().units.remove(plan.units, plan.around)
+    host.app().home.remove(plan.entries)
+    assert host.app().plan().file
+    host.take_away()
+    assert sorted(path.name for path in host.apps.iterdir()) == ["shop-api"]
+    assert not host.app().plan()
 
 
 def test_drop_ins_and_dangling_links_go_with_their_units(host: Host) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.filter import status as table
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import AppFile, AppState
 from ansible_collections.flaskops.stack.plugins.module_utils.generation import store
 from ansible_collections.flaskops.stack.plugins.module_utils.status import probe
 from ansible_collections.flaskops.stack.plugins.module_utils.status.app import App
@@ -58,11 +59,13 @@ class Host:
     def __init__(self, root: Path) -> None:
         self.root = root / "srv"
         self.home = self.root / "shop"
+        self.apps = root / "apps"
         self.units = root / "units"
         (self.home / "generations").mkdir(parents=True)
         self.units.mkdir()
         self.systemd = FakeSystemd(self.units)
         self.open = ["probe-2.sock", "http.sock"]
+        self.asked = ""
         self.answer: Any = (200, b"ok", {RELEASE_HEADER: "r2-b"})
 
     def generation(self, number: int, release: str, *, served: bool = True) -> None:
@@ -75,11 +78,26 @@ class Host:
         folder.mkdir()
         record = {"digest": "d", "token": TOKEN, "release": release, "health": HEALTH}
         (folder / SETTINGS_FILE).write_text(json.dumps({**record, "proxy_hops": 1}))
-        (folder / "gunicorn.conf.py").write_text("")
         (folder / "env").write_text('SECRET_KEY="hush"\n')
         (folder / "release").symlink_to(built)
         if served:
             (folder / store.SERVED_FILE).touch()
+
+    def describe(self, name: str = "shop", home: Path | None = None, *companions: str) -> None:
+        """Write down how an app runs."""
+        state = AppState(
+            user=name,
+            server="gunicorn",
+            protocol="http",
+            bind=f"unix:/run/{name}/http.sock",
+            health={"path": "/healthz", "host": "shop.example.org", "scheme": "https"},
+            name=name,
+            home=str(home or self.home),
+            keep=5,
+            units=[f"{name}.socket", f"{name}.service"],
+            generations={"2": [f"{name}@2.service", f"{name}@2.socket", *companions]},
+        )
+        AppFile(name, self.apps).write(state)
 
     def live(self, number: int) -> None:
         store.Generations(self.home).make_live(number)
@@ -98,7 +116,7 @@ class Host:
         }
 
     def look(self) -> dict[str, Any]:
-        return App("shop", self.home, self.systemd, 5).look()
+        return App("shop", self.home, self.systemd, 5, self.apps).look()
 
 
 @pytest.fixture
@@ -110,6 +128,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         if Path(place).name not in made.open:
             raise FileNotFoundError(2, "No such file or directory")
         assert headers["X-Flaskops-Token"] == TOKEN
+        assert headers["Host"] in ("shop.example.org", "localhost")
+        made.asked = headers["Host"]
         if isinstance(made.answer, Exception):
             raise made.answer
         return made.answer
@@ -119,6 +139,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made.generation(2, "r2-b")
     made.live(2)
     made.up(2)
+    made.describe()
     return made
 
 
@@ -226,8 +247,8 @@ def test_generation_that_a_switch_left_is_named(host: Host) -> None:
 
 
 def test_process_beside_the_server_that_failed_is_named(host: Host) -> None:
-    for part in ("worker", "clean"):
-        (host.units / f"shop.{part}@2.service").touch()
+    parts = [f"shop.{part}@2.service" for part in ("worker", "clean")]
+    host.describe("shop", host.home, *parts, "shop.clean@2.timer")
     host.systemd.shown["shop.worker@2.service"] = {
         "ActiveState": "activating",
         "SubState": "auto-restart",
@@ -255,19 +276,34 @@ def test_rollback_goes_to_what_was_live_before(host: Host) -> None:
     assert known.rollback_target() == 0
 
 
-def test_apps_are_found_on_the_disk_and_by_their_units(host: Host) -> None:
+def test_apps_are_found_on_the_disk_and_where_they_are_written_down(host: Host) -> None:
     (host.root / "data").mkdir()
-    unit = "[Service]\nEnvironmentFile=/opt/cafe/generations/%i/env\n"
-    (host.units / "cafe@4.service").write_text(unit)
-    (host.units / "getty@1.service").write_text("[Service]\nExecStart=/sbin/agetty\n")
-    found = find_apps(host.root, host.systemd, "")
+    host.describe("cafe", Path("/opt/cafe"))
+    (host.apps / "broken").mkdir()
+    (host.apps / "broken/app.json").write_text("{")
+    found = find_apps(host.root, "", host.apps)
     assert found == {"cafe": Path("/opt/cafe"), "shop": host.home}
-    assert find_apps(host.root, host.systemd, "cafe") == {"cafe": Path("/opt/cafe")}
+    assert find_apps(host.root, "cafe", host.apps) == {"cafe": Path("/opt/cafe")}
+
+
+def test_it_is_asked_by_the_name_that_the_site_has_now(host: Host) -> None:
+    host.look()
+    assert host.asked == "shop.example.org"
+
+
+def test_an_app_that_nothing_is_written_down_of_is_told(host: Host) -> None:
+    AppFile("shop", host.apps).remove()
+    found = host.look()
+    assert (found["state"], found["server"], host.asked) == ("serving", "", "localhost")
+    assert found["problems"] == [
+        f"shop has no {host.apps}/shop/app.json, so its processes, timers and server are not "
+        "known: run site.yml"
+    ]
 
 
 def test_app_that_is_not_there_is_not_deployed(host: Host) -> None:
-    ((name, home),) = find_apps(host.root, host.systemd, "cafe").items()
-    assert App(name, home, host.systemd, 5).look()["state"] == "not deployed"
+    ((name, home),) = find_apps(host.root, "cafe", host.apps).items()
+    assert App(name, home, host.systemd, 5, host.apps).look()["state"] == "not deployed"
 
 
 # The table ---------------------------------------------------------------------------------------

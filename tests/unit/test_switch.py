@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils import payload, wrapper
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import AppFile, AppState
 from ansible_collections.flaskops.stack.plugins.module_utils.generation import (
     companions,
     finish,
@@ -135,6 +136,7 @@ class Host:
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home = root / "srv"
+        self.apps = root / "apps"
         self.units = root / "units"
         self.units.mkdir(parents=True)
         self.home.mkdir()
@@ -144,7 +146,7 @@ class Host:
         monkeypatch.setattr(Units, "probe_path", lambda _, n: self.home / f"probe-{n}.sock")
 
     def life(self, keep: int = 3) -> Lifecycle:
-        return Lifecycle(App("shop", self.home, keep, self.home.parent), self.systemd)
+        return Lifecycle(App("shop", self.home, keep, self.home.parent, self.apps), self.systemd)
 
     def wanted(self, release: str = "r1", **changes: Any) -> tuple[Wanted, Draft]:
         path = self.home / "releases" / release
@@ -159,10 +161,12 @@ class Host:
             "proxy_hops": 1,
             "protocol": "http",
             "health": HEALTH,
+            "user": "root",
+            "server": "gunicorn",
+            "bind": "unix:/run/shop/http.sock",
             "digest": "",
         }
         content: dict[str, Any] = {
-            "user": "root",
             "files": {"gunicorn.conf.py": "workers = 2\n"},
             "entrypoint": "",
         }
@@ -200,11 +204,17 @@ class Host:
         wants = self.units / "shop.service.wants"
         return sorted(path.name for path in wants.iterdir()) if wants.is_dir() else []
 
+    def app(self) -> AppState:
+        """What app.json says."""
+        found = AppFile("shop", self.apps).read()
+        assert found is not None
+        return found
+
     def picture(self) -> dict[str, str]:
         """Every file, link and unit state, to compare before and after."""
         seen = {
             str(path): os.readlink(path) if path.is_symlink() else path.read_text()
-            for root in (self.home / "generations", self.units)
+            for root in (self.home / "generations", self.units, self.apps)
             for path in sorted(root.rglob("*"))
             if path.is_symlink() or path.is_file()
         }
@@ -267,10 +277,17 @@ def test_another_name_of_the_site_restarts_nothing(host: Host) -> None:
     host.run()
     before = host.picture()
     host.systemd.calls.clear()
-    result = host.run(health=HEALTH | {"host": "www.example.org"})
-    assert (result["changed"], result["actions"], host.systemd.calls) == (False, [], [])
-    assert host.picture() == before
-    host.run("r2", health=HEALTH | {"host": "www.example.org"})
+    named = HEALTH | {"host": "www.example.org", "scheme": "https"}
+    result = host.run(health=named, check=True)
+    assert (result["changed"], host.picture()) == (True, before)
+    result = host.run(health=named)
+    assert result["actions"] == [f"{host.apps}/shop/app.json written"]
+    assert host.systemd.calls == []
+    after = host.picture()
+    assert {path for path in after if after[path] != before[path]} == {f"{host.apps}/shop/app.json"}
+    assert (host.app().health["host"], host.app().health["scheme"]) == ("www.example.org", "https")
+    assert not host.run(health=named)["changed"]
+    host.run("r2", health=named)
     assert host.generations.record(2)["health"]["host"] == "www.example.org"
 
 
@@ -477,7 +494,7 @@ def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
 
 def test_an_address_that_is_taken_is_named_before_anything_is_live(host: Host) -> None:
     socket_unit = "[Socket]\nListenStream=192.0.2.1:8000\n"
-    units: dict[str, Any] = {"socket": socket_unit}
+    units: dict[str, Any] = {"socket": socket_unit, "bind": "192.0.2.1:8000"}
     host.systemd.taken = {socket_unit}
     with pytest.raises(SwitchError, match=r"shop\.socket cannot listen on 192\.0\.2\.1:8000"):
         host.run(**units)
@@ -907,3 +924,85 @@ def test_a_run_that_is_killed_at_any_call_of_systemd_is_healed_by_the_next(
         assert up <= {"", str(live)}, moment
         assert not (host.home.parent / "flaskops-shop.lease").exists()
     raise AssertionError("it ends")
+
+
+# app.json ----------------------------------------------------------------------------------------
+
+
+def test_it_is_written_down_how_the_app_runs(host: Host) -> None:
+    host.run()
+    app = host.app()
+    assert (app.name, app.home, app.user, app.server) == (
+        "shop",
+        str(host.home),
+        "root",
+        "gunicorn",
+    )
+    assert (app.bind, app.protocol, app.keep) == ("unix:/run/shop/http.sock", "http", 3)
+    assert app.health == {"path": "/healthz", "host": "localhost", "scheme": "http"}
+    assert app.units == ["shop.socket", "shop.service"]
+    assert app.generations == {"1": ["shop@1.service", "shop@1.socket"]}
+    assert (host.apps / "shop/app.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_processes_and_timers_are_written_down_and_go_with_their_generation(host: Host) -> None:
+    host.run(**with_parts(NIGHTLY))
+    parts = {"shop.worker-1@1.service", "shop.nightly@1.service", "shop.nightly@1.timer"}
+    assert parts <= set(host.app().companions(1))
+    for number in range(2, 5):
+        host.run(f"r{number}")
+    assert "1" not in host.app().generations
+    assert host.app().companions(4) == []
+    assert {unit for unit in host.app().all_units if not (host.units / unit).exists()} == set()
+
+
+def test_units_are_written_down_before_they_are_there(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Units.write
+
+    def write(units: Units, unit: str, text: str) -> bool:
+        assert unit in host.app().all_units
+        return written(units, unit, text)
+
+    monkeypatch.setattr(Units, "write", write)
+    host.run(**with_parts(NIGHTLY))
+    host.run("r2", phase="start")
+
+
+def test_what_is_started_is_described_when_it_is_live(host: Host) -> None:
+    host.run()
+    host.run("r2", phase="start", server="uwsgi")
+    assert host.app().server == "gunicorn"
+    assert "2" in host.app().generations
+    host.run(phase="finish")
+    assert host.app().server == "uwsgi"
+    host.back("previous")
+    assert host.app().server == "gunicorn"
+
+
+def test_what_is_withdrawn_is_not_described(host: Host) -> None:
+    host.run()
+    before = host.app()
+    host.run("r2", phase="start", server="uwsgi")
+    host.run(phase="withdraw")
+    assert host.app() == before
+
+
+def test_a_first_one_withdrawn_is_no_app(host: Host) -> None:
+    host.run("r1", phase="start")
+    assert host.app().generations == {"1": ["shop@1.service", "shop@1.socket"]}
+    host.run(phase="withdraw")
+    assert not host.apps.exists()
+
+
+def test_an_app_that_was_there_before_is_described_by_the_next_run(host: Host) -> None:
+    host.run()
+    host.run("r2")
+    before = host.app()
+    (host.apps / "shop/app.json").unlink()
+    with pytest.raises(SwitchError, match=r"app\.json is missing: deploy instead"):
+        host.back("previous")
+    host.systemd.calls.clear()
+    assert host.run("r2")["changed"]
+    assert (host.app(), host.systemd.calls) == (before, [])

@@ -9,7 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils.unpack import ArchiveError, unpack
+from ansible_collections.flaskops.stack.plugins.module_utils.release.unpack import (
+    ArchiveError,
+    unpack,
+)
 
 NOW = 1_700_000_000
 LINK_MODE = 0o120777 << 16

@@ -7,7 +7,7 @@ Files import downwards only::
     entry                                  what the module switch calls
     switch  finish  rollback               the ways from one generation to another
     lifecycle                              what becomes of one generation
-    trial  lease  report  wanted           one job each
-    store  units  request                  the disk, systemd, HTTP
+    description  trial  lease  report      one job each
+    wanted  store  units  request          what is asked for, the disk, systemd, HTTP
     companions  error
 """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import Facts
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycle import Lifecycle
 
@@ -14,9 +15,9 @@ def finish(life: Lifecycle) -> dict[str, Any]:
     """Make the generation live that was started; SwitchError when it runs no more."""
     live, started = life.store.live(), life.lease.read()
     number = started.generation if started else 0
-    if life.systemd.instances(life.app.name).get(number) != "active":
+    if started is None or life.systemd.instances(life.app.name).get(number) != "active":
         raise SwitchError(f"The generation of {life.app.name} that was started runs no more")
-    return life.go_live(number, live)
+    return life.go_live(number, live, Facts(**started.facts))
 
 
 def withdraw(life: Lifecycle) -> dict[str, Any]:

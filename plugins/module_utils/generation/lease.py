@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import files
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import App
@@ -20,6 +21,8 @@ class Started:
     was_open: bool
     #: Texts that the shared units had, when the public socket was moved.
     moved_from: dict[str, str] = field(default_factory=dict)
+    #: What app.json is to say when it is live, as module_utils/app_state.py has it.
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Lease:

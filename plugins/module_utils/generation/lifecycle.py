@@ -6,6 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import Facts
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.description import (
+    Description,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lease import Lease
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
@@ -23,6 +27,7 @@ class Lifecycle:
         self.store = Generations(app.home)
         self.units = Units(app.name, systemd)
         self.lease = Lease(app, systemd)
+        self.description = Description(app, self.store, self.units)
         #: What was done, in order, for people.
         self.actions: list[str] = []
 
@@ -33,16 +38,16 @@ class Lifecycle:
         except SystemdError as error:
             raise SwitchError(str(error)) from None
 
-    def go_live(self, target: int, live: int) -> dict[str, Any]:
+    def go_live(self, target: int, live: int, facts: Facts) -> dict[str, Any]:
         """Make a generation that has proved itself live and retire the one before."""
-        self.commit(target)
+        self.commit(target, facts)
         if self.lease.file.exists():
             self.lease.end()
         if live and live != target:
             self.retire([live])
         return self.result(target, live)
 
-    def commit(self, number: int) -> None:
+    def commit(self, number: int, facts: Facts) -> None:
         """From here on, this generation is the one that comes back after a reboot."""
         self.store.prove(number)
         self.units.enable(number)
@@ -56,6 +61,7 @@ class Lifecycle:
             if other != number:
                 self.units.disable(other)
         self._prune(number)
+        self.description.settle(facts)
         self.must("daemon-reload")
         self.must("start", self.units.socket, self.units.handle)
         timers = self.units.timers(number)
@@ -99,6 +105,7 @@ class Lifecycle:
             self.systemd.call("disable", *shared)
             self.units.remove(*shared)
             self.systemd.call("daemon-reload")
+        self.description.forget_what_is_gone()
 
     def move_back(self, units: dict[str, str]) -> None:
         """Let the live generation listen where it did, by the texts that its units had."""

@@ -21,6 +21,9 @@ def recorded(life: Lifecycle, wish: str) -> Wanted:
     number = earlier(store, wish)
     record, folder = store.record(number), store.path(number)
 
+    known = life.description.file.read()
+    if known is None:
+        raise SwitchError(f"{life.description.file.path} is missing: deploy instead")
     live, protocol = store.live(), record.get("protocol", "http")
     spoken = store.record(live).get("protocol", "http") if live else protocol
     if protocol != spoken:
@@ -47,6 +50,9 @@ def recorded(life: Lifecycle, wish: str) -> Wanted:
         proxy_hops=record["proxy_hops"],
         protocol=protocol,
         environment=(folder / "env").read_bytes().decode(),
+        user=record.get("user", known.user),
+        server=record.get("server", known.server),
+        bind=known.bind,
         digest=record["digest"],
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pwd
 import secrets
 import time
+from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import payload
@@ -57,7 +58,7 @@ class Switch:
         active = same and running.get(live) == "active"
         up = active and self.units.reachable() and self.units.complete(live)
         if up and not strangers and not stale and self.units.enabled() == [live]:
-            return life.result(live, live)
+            return self._described(live)
         if self.check_mode:
             number = live if same else max(store.numbers(), default=0) + 1
             life.actions.append(f"generation {number} would go live")
@@ -67,10 +68,19 @@ class Switch:
         before = {unit: self.units.read(unit) or "" for unit in stale}
         moved = self._install(stale)
         if up and not moved:
-            life.commit(live)
+            life.commit(live, self.wanted.facts)
             life.lease.end()
             return life.result(live, live)
         return self._bring_up(live, same=same, moved=moved, before=before)
+
+    def _described(self, live: int) -> dict[str, Any]:
+        """What is wanted runs; app.json says so, and by which name it is asked."""
+        life, facts = self.life, self.wanted.facts
+        if not life.description.is_current(facts):
+            if not self.check_mode:
+                life.description.settle(facts)
+            life.actions.append(f"{life.description.file.path} written")
+        return life.result(live, live)
 
     def _bring_up(
         self, live: int, *, same: bool, moved: bool, before: dict[str, str]
@@ -83,7 +93,7 @@ class Switch:
             self.store.doubt(known)
         moved_from = before if moved else {}
         if self.lease is not None:
-            started = Started(target, self.was_open, moved_from)
+            started = Started(target, self.was_open, moved_from, asdict(self.wanted.facts))
             life.lease.take(started, self.lease, self._leased(target, live))
         try:
             if moved or not self.was_open:
@@ -98,7 +108,7 @@ class Switch:
             raise
         if self.lease is not None and target != live:
             return life.result(target, live, pending=True)
-        return life.go_live(target, live)
+        return life.go_live(target, live, self.wanted.facts)
 
     def _leased(self, number: int, live: int) -> list[str]:
         """Units that stop when the lease ends."""
@@ -125,6 +135,7 @@ class Switch:
         if moved:
             life.must("stop", self.units.handle, self.units.socket)
             life.actions.append("stopped, to listen on the changed socket")
+        life.description.claim(self.wanted.facts, 0, shared)
         for unit, text in stale.items():
             self.units.write(unit, text)
             life.actions.append(f"{unit} written")
@@ -151,9 +162,11 @@ class Switch:
             "proxy_hops": wanted.proxy_hops,
             "health": wanted.health,
             "protocol": wanted.protocol,
+            "user": wanted.user,
+            "server": wanted.server,
         }
         texts = {**draft.files, "env": wanted.environment, **payload.files()}
-        group = pwd.getpwnam(draft.user).pw_gid
+        group = pwd.getpwnam(wanted.user).pw_gid
         return self.store.create(wanted.release, group, record, texts)
 
     def _open(self, number: int) -> None:
@@ -165,9 +178,8 @@ class Switch:
         since = time.time()
         self.systemd.call("reset-failed", unit)
         if self.systemd.call("start", unit):
-            place = next(iter(self.wanted.listen), "its address")
             log = excerpt(self.systemd.log(unit, since))
-            raise SwitchError(f"{unit} cannot listen on {place}", log)
+            raise SwitchError(f"{unit} cannot listen on {self.wanted.bind}", log)
         if self.systemd.active(self.units.service(number)):
             self.life.must("stop", self.units.service(number))
 
@@ -175,10 +187,15 @@ class Switch:
         """Start a generation and have it prove itself."""
         life, service = self.life, self.units.service(number)
         trial = Trial(number, self.wanted, self.store, self.units)
+        companions = {
+            unit.replace("@.", f"@{number}."): text for unit, text in self.wanted.companions.items()
+        }
+        own = [service, self.units.probe(number), *companions]
+        life.description.claim(self.wanted.facts, number, own)
         self.units.write(service, self.wanted.generation)
         self.units.write_probe(number)
-        for unit, text in self.wanted.companions.items():
-            self.units.write(unit.replace("@.", f"@{number}."), text)
+        for unit, text in companions.items():
+            self.units.write(unit, text)
         life.must("daemon-reload")
         if self.systemd.active(service):  # live already; its own socket may be gone since a crash
             trial.start_processes()

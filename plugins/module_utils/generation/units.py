@@ -24,6 +24,8 @@ class Units:
         self.systemd = systemd
         self.handle = f"{name}.service"
         self.socket = f"{name}.socket"
+        #: The units that all generations share.
+        self.shared = [self.socket, self.handle]
         self.wants = systemd.units / f"{name}.service.wants"
 
     # names ---------------------------------------------------------------------------------------
@@ -39,6 +41,10 @@ class Units:
     def probe_path(self, number: int) -> Path:
         """Where that socket is."""
         return probe_path(self.name, number)
+
+    def of(self, number: int) -> list[str]:
+        """All units of a generation, those of its processes and timers as they are on the disk."""
+        return [self.service(number), self.probe(number), *self.companions(number)]
 
     def companions(self, number: int) -> list[str]:
         """Processes and timers of a generation, as they are on the disk."""

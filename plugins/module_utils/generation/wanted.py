@@ -7,19 +7,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import wrapper
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import APPS, Facts
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.companions import companions
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import RUN
 
 #: Without one of these there is nothing to switch to but an earlier generation.
 NEEDED = ("release", "user", "socket_unit", "service_unit", "generation_unit")
-LISTEN = re.compile(r"^ListenStream=(.*)$", re.MULTILINE)
+#: What a health check needs to ask, and what tells no generation from another: a site that gets
+#: another name, or TLS, runs the same app.
+ASKED_AS = ("host", "scheme")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class App:
     home: Path
     keep: int
     run_folder: Path = RUN
+    apps_folder: Path = APPS
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,22 @@ class Wanted:
     proxy_hops: int
     protocol: str
     environment: str
+    user: str
+    server: str
+    bind: str
     digest: str
 
     @property
-    def listen(self) -> list[str]:
-        """Where the public socket listens."""
-        return LISTEN.findall(self.socket)
+    def facts(self) -> Facts:
+        """What holds for the app when this generation is live."""
+        health = {name: self.health[name] for name in ("path", *ASKED_AS)}
+        return Facts(self.user, self.server, self.protocol, self.bind, health)
 
 
 @dataclass(frozen=True)
 class Draft:
     """What else a new generation is written from."""
 
-    user: str
     files: dict[str, str]
     entrypoint: str
 
@@ -69,10 +75,9 @@ class Draft:
 def digest(wanted: Wanted, draft: Draft) -> str:
     """What makes one generation differ from another: any of it means a switch.
 
-    The host name of the health check is left out: a site that gets another name runs the same app.
     The wrapper counts by its version.
     """
-    asked = {name: value for name, value in wanted.health.items() if name != "host"}
+    asked = {name: value for name, value in wanted.health.items() if name not in ASKED_AS}
     content = [
         str(wanted.release),
         wanted.environment,
@@ -98,7 +103,7 @@ def read(params: dict[str, Any]) -> tuple[Wanted, Draft]:
     if source and os.path.isfile(source):
         environment = Path(source).read_bytes().decode()
     server = params["generation_unit"]
-    draft = Draft(params["user"], params["files"], params["entrypoint"])
+    draft = Draft(params["files"], params["entrypoint"])
     wanted = Wanted(
         release=Path(os.path.realpath(params["release"])),
         socket=params["socket_unit"],
@@ -109,6 +114,9 @@ def read(params: dict[str, Any]) -> tuple[Wanted, Draft]:
         proxy_hops=params["proxy_hops"],
         protocol=params["protocol"],
         environment=environment,
+        user=params["user"],
+        server=params["server"],
+        bind=params["bind"],
         digest="",
     )
     return replace(wanted, digest=digest(wanted, draft)), draft

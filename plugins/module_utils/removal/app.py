@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -12,9 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils import lock as locks
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import APPS, AppFile
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import DeployLock
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.home import Home
-from ansible_collections.flaskops.stack.plugins.module_utils.removal.paths import discard
+from ansible_collections.flaskops.stack.plugins.module_utils.removal.paths import (
+    RemoveError,
+    discard,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.units import Units
 from ansible_collections.flaskops.stack.plugins.module_utils.removal.user import User
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
@@ -33,10 +37,11 @@ class Plan:
     entries: list[str] = field(default_factory=list)
     home: bool = False
     run: list[Path] = field(default_factory=list)
+    file: bool = False
     user: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.units or self.around or self.home or self.run or self.user)
+        return bool(self.units or self.around or self.home or self.run or self.user or self.file)
 
 
 class App:
@@ -52,10 +57,13 @@ class App:
         keep_data: bool = False,
         run: Path = Path("/run"),
         mounts: Path = Path("/proc/self/mountinfo"),
+        apps: Path = APPS,
     ) -> None:
         self.name = name
         self.home = Home(home, mounts, keep_data=keep_data)
-        self.units = Units(name, home, systemd)
+        self.file = AppFile(name, apps)
+        self.state = self.file.read()
+        self.units = Units(name, self.state, systemd)
         self.user = User(user, home)
         self.keep_data = keep_data
         self.run = run
@@ -63,6 +71,7 @@ class App:
     def plan(self) -> Plan:
         """Everything that is to go; RemoveError when the home is not an app's."""
         entries = self.home.entries()
+        self._refuse_unknown()
         units = self.units.found()
         own = not self.keep_data and self.user.is_own()
         return Plan(
@@ -71,8 +80,21 @@ class App:
             entries=entries,
             home=self.home.goes(entries),
             run=self.run_files(units if units or entries else None),
+            file=self.file.path.exists(),
             user=own and not self.user.is_shared(self.units.systemd.units, units),
         )
+
+    def _refuse_unknown(self) -> None:
+        """Without what the switch has written down, nobody knows which units are the app's."""
+        home = self.home.path
+        if self.state is None and Generations(home).numbers():
+            raise RemoveError(
+                f"{self.file.path} is missing, so its units are not known: run site.yml first"
+            )
+        if self.state is not None and Path(self.state.home) != home:
+            raise RemoveError(
+                f"home: found {home}; {self.name} lives in {self.state.home}; it is left alone"
+            )
 
     def told(self, plan: Plan) -> list[str]:
         """A plan for people."""
@@ -86,19 +108,23 @@ class App:
             *[place] * plan.home,
             *(str(path) for path in plan.run),
             *[f"user {self.user.name}"] * plan.user,
+            *[str(self.file.path)] * plan.file,
         ]
 
     def run_files(self, units: list[str] | None) -> list[Path]:
         """Locks, and the directory of the sockets when nothing of another program is in it."""
         found = [self.run / f"flaskops-{self.name}.{kind}" for kind in LOCKS + NOTES]
         sockets = self.run / self.name
-        if units is not None and sockets.is_dir() and not sockets.is_symlink():
-            ours = [rf"{re.escape(str(sockets))}/(http|probe-\d+)\.sock"]
-            if f"{self.name}.socket" in units:
-                ours += map(re.escape, self.units.listens())
-            if all(re.fullmatch("|".join(ours), str(entry)) for entry in sockets.iterdir()):
-                found.append(sockets)
+        there = units is not None and sockets.is_dir() and not sockets.is_symlink()
+        if there and all(self._is_own_socket(path) for path in sockets.iterdir()):
+            found.append(sockets)
         return [path for path in found if path.exists()]
+
+    def _is_own_socket(self, path: Path) -> bool:
+        """Whether a socket in the app's directory is the public one or a generation's own."""
+        if self.state is not None and self.state.bind == f"unix:{path}":
+            return True
+        return path.suffix == ".sock" and (path.stem == "http" or path.stem.startswith("probe-"))
 
     def remove(self, plan: Plan) -> None:
         """Do what the plan says; RemoveError or SystemdError says what stood in the way."""
@@ -109,6 +135,8 @@ class App:
             self.user.remove()
         for path in plan.run:
             discard(path)
+        if plan.file:
+            self.file.remove()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import APPS, AppFile
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.processes import Processes
 from ansible_collections.flaskops.stack.plugins.module_utils.status import release
@@ -36,7 +37,9 @@ LITTLE_DISK = 512 * 1024**2
 class App:
     """One app of the host."""
 
-    def __init__(self, name: str, home: Path, systemd: Systemd, timeout: int) -> None:
+    def __init__(
+        self, name: str, home: Path, systemd: Systemd, timeout: int, apps: Path = APPS
+    ) -> None:
         self.name = name
         self.home = home
         self.systemd = systemd
@@ -44,7 +47,9 @@ class App:
         self.live = self.generations.live()
         self.unit = f"{name}@{self.live}"
         self.folder = self.generations.path(self.live)
-        self.probe = Probe(name, self.generations, systemd, timeout)
+        self.written = AppFile(name, apps)
+        self.app = self.written.read()
+        self.probe = Probe(name, self.generations, systemd, timeout, self.app)
         self.problems: list[str] = []
 
     def look(self) -> dict[str, Any]:
@@ -53,7 +58,7 @@ class App:
         up = shown.get("ActiveState") == "active"
         answered, problem = self.probe.ask() if up else ("", "")
         state = self.state(shown, problem)
-        server = release.server(self.folder)
+        server = self.app.server if self.app and self.live else ""
         pid = number(shown.get("MainPID")) if up else 0
         processes = Processes()
         running = self.systemd.instances(self.name)
@@ -64,7 +69,12 @@ class App:
                 "did not end and the next deploy retires it"
             )
         if up:
-            self.problems += self.parts()
+            self.problems += self.companions()
+        if self.live and self.app is None:
+            self.problems.append(
+                f"{self.name} has no {self.written.path}, so its processes, timers and server are "
+                "not known: run site.yml"
+            )
         free = self.disk_free()
         if free < LITTLE_DISK:
             self.problems.append(
@@ -115,12 +125,14 @@ class App:
             self.problems.append(f"{name} is {state}: {problem}")
         return state
 
-    def parts(self) -> Iterator[str]:
+    def companions(self) -> Iterator[str]:
         """Which background processes and timed commands of the live generation have failed."""
-        for path in sorted(self.systemd.units.glob(f"{self.name}.*@{self.live}.service")):
-            shown = self.systemd.properties(path.name, "ActiveState", "SubState")
+        units = self.app.companions(self.live) if self.app else []
+        for unit in sorted(one for one in units if one.endswith(".service")):
+            shown = self.systemd.properties(unit, "ActiveState", "SubState")
             if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
-                yield f"{path.stem} of {self.name} is failed: journalctl -u {path.stem}"
+                stem = unit.removesuffix(".service")
+                yield f"{stem} of {self.name} is failed: journalctl -u {stem}"
 
     def release(self, generation: int) -> dict[str, str]:
         """Release, revision and source of a generation; nothing is known of 0."""

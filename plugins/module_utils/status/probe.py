@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.app_state import AppState
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.request import ask
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.units import probe_path
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import ASKED_AS
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.module_utils.wrapper import health
 
@@ -19,12 +21,21 @@ from ansible_collections.flaskops.stack.plugins.module_utils.wrapper import heal
 class Probe:
     """Asks the processes of the live generation, within so many seconds each time."""
 
-    def __init__(self, name: str, generations: Generations, systemd: Systemd, timeout: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        generations: Generations,
+        systemd: Systemd,
+        timeout: int,
+        app: AppState | None = None,
+    ) -> None:
         self.name = name
         self.systemd = systemd
         self.timeout = timeout
         self.live = generations.live()
         self.generations = generations
+        #: By which name and scheme it is asked may have changed since it was started.
+        self.asked_as = app.health if app else {}
         self.log = f"journalctl -u {name}@{self.live}"
 
     @cached_property
@@ -79,10 +90,13 @@ class Probe:
 
     def get(self, place: Path | str, check: dict[str, Any]) -> tuple[int, bytes, dict[str, str]]:
         """Ask for a health check's path as the switch does; OSError or HTTPException."""
-        headers = health.headers(check, self.record["proxy_hops"])
+        headers = health.headers({**check, **self._name()}, self.record["proxy_hops"])
         headers["X-Flaskops-Token"] = self.record["token"]
         seconds = min(check["timeout"], self.timeout)
         return ask(place, check["path"], headers, seconds, self.record.get("protocol", "http"))
+
+    def _name(self) -> dict[str, str]:
+        return {name: self.asked_as[name] for name in ASKED_AS if name in self.asked_as}
 
     def public(self) -> str:
         """Where the public socket listens, a path or ``address:port``; FileNotFoundError."""

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-#: What a generation's directory holds, by the server that reads it.
-SERVER_FILES = {"gunicorn.conf.py": "gunicorn", "uwsgi.ini": "uwsgi"}
 #: Distributions that bring a server's program.
 DISTRIBUTIONS = {"gunicorn": ("gunicorn",), "uwsgi": ("uwsgi", "pyuwsgi")}
 
@@ -30,12 +28,6 @@ def release(generation: Path | None) -> dict[str, str]:
         "revision": str(told.get("revision", "")),
         "source": without_login(str(told.get("source", ""))),
     }
-
-
-def server(generation: Path) -> str:
-    """The program that runs a generation."""
-    files = SERVER_FILES.items()
-    return next((own for file, own in files if (generation / file).is_file()), "")
 
 
 def server_version(generation: Path, server: str) -> str:

@@ -17,7 +17,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Syst
 
 def report(name: str, root: Path, timeout: int, systemd: Systemd) -> dict[str, Any]:
     """The apps of a host, or the one of that name, and what stands around them."""
-    apps = find_apps(root, systemd, name)
+    apps = find_apps(root, name)
     return {
         "apps": [App(one, home, systemd, timeout).look() for one, home in apps.items()],
         "problems": list(services(systemd)),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.release.name import release_id
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import archive
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.app_environment import (
     AppEnvironment,
@@ -23,10 +24,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.flask_app_rule
     option_problems,
     source_problems,
 )
-from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.release_id import (
-    recipe_digest,
-    release_id,
-)
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.release_id import recipe_digest
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller, Plan
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import Source, read_source
 
@@ -51,6 +49,7 @@ AS_GIVEN = (
     "shared_paths",
     "static",
     "static_fingerprint",
+    "entrypoint",
     "secret_key_days",
     "keep_releases",
     "lock",
@@ -127,31 +126,22 @@ def calls(
 
 
 def commands(options: Mapping[str, Any], controller: Controller) -> dict[str, Any]:
-    """What runs once per release: the script, and options of systemd-run for it.
-
-    systemd would put the environment's values in the place of ``$NAME``, for all to see in the
-    command line; ``$$`` is a ``$`` to it.
-    """
-    given = [options["flask_app_migrate_command"], *options["flask_app_release_commands"]]
-    script = "\n".join(command for command in given if command)
+    """What runs once per release, each command with the name that a message calls it by."""
+    first = options["flask_app_migrate_command"]
+    found = [{"name": "flask_app_migrate_command", "command": first}]
+    found += [
+        {"name": f"command {number} of flask_app_release_commands", "command": command}
+        for number, command in enumerate(options["flask_app_release_commands"], 1)
+    ]
+    wanted = [one for one in found if one["command"]]
+    script = "\n".join(one["command"] for one in wanted)
     digest = hashlib.sha256(script.encode()).hexdigest()[:MARKER_LENGTH]
-    named = options["flask_app_entrypoint"]
     return {
-        "script": script,
+        "list": wanted,
         # On one host of the run, whichever that is.
         "here": bool(script) and controller.host == controller.play_hosts[0],
-        "escaped": script.replace("$", "$$"),
         "marker": f"commands-{digest}" if script else "",
-        "options": [
-            # A fixed name: what a killed run has left running is not started a second time.
-            f"--unit=flaskops-{options['flask_app_name']}-commands",
-            f"--property=TimeoutStartSec={options['flask_app_commands_timeout']}",
-            f"--property=User={options['flask_app_user']}",
-            f"--property=EnvironmentFile={options['flask_app_home']}/next/env",
-            f"--property=ReadWritePaths={options['flask_app_home']}/shared",
-            # Without one the app's own .flaskenv has a say.
-            *([f"--setenv=FLASK_APP={named}"] if named else []),
-        ],
+        "timeout": options["flask_app_commands_timeout"],
     }
 
 

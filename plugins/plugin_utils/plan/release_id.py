@@ -1,22 +1,17 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The name of a release: its revision, and a digest of how it is built."""
+"""A digest of how a release is built, the second part of its name."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import (
-    REVISION_LENGTH,
-    Source,
-)
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import Source
 
 DIGEST_LENGTH = 8
-NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.]")
 #: Options of which each makes another release of the same revision.
 RECIPE = (
     "python",
@@ -39,8 +34,3 @@ def recipe_digest(options: Mapping[str, Any], source: Source) -> str:
     recipe |= {name: value for name, value in more.items() if value}
     text = json.dumps(recipe, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
-
-
-def release_id(revision: str, digest: str) -> str:
-    """The name of the release of a revision."""
-    return f"{NOT_IN_NAMES.sub('_', revision[:REVISION_LENGTH])}-{digest}"

@@ -40,6 +40,7 @@ AS_GIVEN = (
     "entrypoint",
     "proxy_hops",
     "protocol",
+    "bind",
     "background_processes",
     "timers",
     "keep_generations",
@@ -56,6 +57,7 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
     problems = find_problems(options)
     settings = service_settings(options["wsgi_home"], options["wsgi_unit_config"])
     data = {name: options[f"wsgi_{name}"] for name in AS_GIVEN} | {
+        "server": options["wsgi_server_program"] or "",
         "files": options["wsgi_server_files"] or {},
         "unit": unit(options) | {"settings": written(unit_settings, settings, problems)},
         "health": health(options),
