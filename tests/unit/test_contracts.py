@@ -147,6 +147,19 @@ def test_documentation_of_plugins_can_be_read(path: Path) -> None:
         assert all(yaml.safe_load_all(text))
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "plugins/filter").glob("*.py")), ids=lambda path: path.stem
+)
+def test_every_filter_is_documented(path: Path) -> None:
+    module = importlib.import_module(
+        f"ansible_collections.flaskops.stack.plugins.filter.{path.stem}"
+    )
+    for name in module.FilterModule().filters():
+        told = load(f"plugins/filter/{name}.yml")
+        assert list(told) == ["DOCUMENTATION", "EXAMPLES", "RETURN"]
+        assert told["DOCUMENTATION"]["name"] == name
+
+
 class AskedError(Exception):
     """A module got as far as telling Ansible what it takes."""
 
