@@ -384,9 +384,9 @@ def test_the_first_call_builds_where_that_costs_nothing(
         with zipfile.ZipFile(large, "w") as made:
             made.writestr("app.py", b"x" * 300_000)
         source = str(large)
-    for entry_point, state in (("main", main), ("deploy", deploy)):
-        controller = Controller(scratch=str(tmp_path), entry_point=entry_point)
-        found = data(controller, flask_app_source=source)
+    controller = Controller(scratch=str(tmp_path))
+    for expected, state in ((False, main), (True, deploy)):
+        found = data(controller, flask_app_source=source, flask_app_expect_release=expected)
         assert (found["comes_along"], found["look"]["state"]) == (comes_along, state)
         assert "brotli" in found["look"]["packages"]
         assert found["look"]["archive"] == (found["build"]["archive"] if state == "built" else "")

@@ -31,7 +31,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.source import 
 #: Entry points that work on the release that is live: they need no source.
 ON_THE_LIVE_RELEASE = ("environment", "accept_secret_key", "sign_secret_key")
 #: Entry points whose tasks take the source as one file.
-BUILDING = ("main", "deploy")
+BUILDING = ("main",)
 MARKER_LENGTH = 8
 #: Options that the tasks take as they are, by the names that they have there.
 AS_GIVEN = (
@@ -99,24 +99,24 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "key_file": f"{options['flask_app_home']}/secret_key",
         "shares_key": several and not environment.key_given,
         "commands": commands(options, controller),
-        **calls(controller.entry_point, source, packed, checkout, needed),
+        **calls(source, packed, checkout, needed, expected=options["flask_app_expect_release"]),
     }
     return Plan(data, problems, needed)
 
 
 def calls(
-    entry_point: str, source: Source, packed: archive.Archive, checkout: str, needed: list[str]
+    source: Source, packed: archive.Archive, checkout: str, needed: list[str], *, expected: bool
 ) -> dict[str, Any]:
     """What the calls of the module release differ in: the first one, and those of a change.
 
     The first call builds when that costs nothing where the release is there: an archive is sent
-    along only in a deploy, which expects a new release. ``comes_along`` says that a release is
+    along only where a new release is expected. ``comes_along`` says that a release is
     built without anything that other tasks bring.
     """
     nothing = {"state": "prepared", "archive": "", "checkout": "", "packages": []}
     build = nothing | {"state": "built", "archive": packed.content, "checkout": checkout}
     comes_along = bool(packed.content or checkout or source.requirement)
-    at_once = comes_along and (entry_point == "deploy" or not packed.content)
+    at_once = comes_along and (expected or not packed.content)
     return {
         "comes_along": comes_along,
         "look": (build if at_once else nothing) | {"packages": needed},
