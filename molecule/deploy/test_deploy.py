@@ -273,15 +273,19 @@ def killed_after(seconds: float, **variables: Any) -> bool:
 def test_killed_at_any_moment_the_old_site_serves_and_the_next_run_heals(
     host: Any, source: Source
 ) -> None:
-    started = time.monotonic()
-    succeeds(flask_app_source=source("whole"))
-    duration = time.monotonic() - started
+    def deploy(version: str) -> float:
+        started = time.monotonic()
+        succeeds(flask_app_source=source(version))
+        return time.monotonic() - started
+
+    duration = min(deploy("whole"), deploy("again"))
     for point in (0.25, 0.45, 0.6, 0.75, 0.9):
         before = asked(host)["version"]
         version = f"killed-at-{point}"
         assert killed_after(duration * point, flask_app_source=source(version))
         assert asked(host)["version"] in (before, version)
-        succeeds(flask_app_source=source(f"after-{point}"))
+        # What else the machine does makes deploys longer; the shortest one is to be hit.
+        duration = min(duration, deploy(f"after-{point}"))
         assert asked(host)["version"] == f"after-{point}"
         assert len(generations_up(host)) == 1
         incomplete = host.check_output(
