@@ -81,6 +81,10 @@ changed_files:
   returned: always
   type: list
   elements: str
+reload:
+  description: Whether nginx has to read its files, because one has changed or it has not read them.
+  returned: always
+  type: bool
 daemon_reload:
   description: Whether systemd has to read its units again.
   returned: always

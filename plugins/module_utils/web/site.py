@@ -36,7 +36,7 @@ def bring_about(
     """
     lacking = missing(params["packages"])
     if lacking and not check_mode:
-        return transaction.UNTOUCHED | {"missing_packages": lacking}
+        return transaction.UNTOUCHED | {"missing_packages": lacking, "reload": False}
     versions = build.ask()
     check_http3(params, versions)
     drained = drained_hosts(params)
@@ -52,6 +52,8 @@ def bring_about(
     result = transaction.apply(wanted, label, check_mode=check_mode, diff=diff)
     if lacking:
         result |= {"missing_packages": lacking, "settled": False, "unit_settled": False}
+    # What pages belong to is no part of what nginx reads.
+    result["reload"] = result["changed"]
     if params["pages"]:
         folder, live = Path(params["pages"]), params["live"]
         result["changed"] |= pages.belong(folder, live, purge=False, check_mode=check_mode)
