@@ -32,6 +32,8 @@ BIN = ROOT / ".venv" / "bin"
 OLDEST_CORE = "2.18.*"
 #: The newest that there is.
 NEWEST_CORE = "2.21.*"
+#: Tasks that run or are skipped when nothing changes.
+TASKS_LIMIT = 25
 #: The user of the app, which is the only one that Redis lets in.
 PASSWORD = "p@ss:/word"
 REDIS = f"REDISCLI_AUTH={PASSWORD} redis-cli --user pulse --no-auth-warning --raw"
@@ -319,6 +321,8 @@ def test_status_names_the_release_that_answers(play: Any, site: Site) -> None:
 def test_a_run_with_nothing_to_change_makes_few_calls(play: Any) -> None:
     calls = ran(play)
     assert sorted(calls) == ["config_files", "nginx_site", "release", "switch"]
+    (recap,) = re.findall(r" ok=(\d+) .* skipped=(\d+) ", play.succeeds())
+    assert sum(map(int, recap)) <= TASKS_LIMIT
 
 
 def test_deploy_brings_a_new_release_and_nothing_else(
