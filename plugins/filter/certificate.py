@@ -11,31 +11,45 @@ from typing import Any
 def certificate_work(
     plan: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Whether this host has it issued or takes it from the issuer now, and whom it knows.
+    """Whether this host has it issued or fetches it from the issuer now, and whom it knows.
 
-    A call on the host that would find nothing to do is left out.
+    A call on the host that would find nothing to do is left out. ``needed`` says before the issuer
+    has answered whether this host has anything to do: when the issuer acts, the others fetch.
     """
     host, issuer = plan["host"], plan["issuer"]
     results = {name: result_of(hostvars, name, "certificate_result") for name in plan["hosts"]}
-    introduced = {
+    mine, introduced = results.get(host, {}), introduced_to(host, results)
+    known = mine.get("known_certificates") or {}
+    ready = plan["acme"] and "settled" in mine
+    acts = issuer_acts(issuer, results)
+    issued = result_of(hostvars, issuer, "certificate_issued")
+    issues = ready and plan["issues"] and acts
+    may_fetch = ready and not plan["issues"] and not issued.get("failed", False)
+    news = introduced.get(issuer, "") not in {"", known.get(issuer, "")}
+    unsettled = not mine.get("settled", False)
+    return {
+        "host_certificates": introduced,
+        "issues": issues,
+        "fetches": may_fetch and (unsettled or issued.get("changed", False) or news),
+        "needed": issues or (may_fetch and (unsettled or acts or news)),
+    }
+
+
+def introduced_to(host: str, results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What the other hosts of this run are known by."""
+    return {
         name: result["host_certificate"]
         for name, result in results.items()
         if name != host and result.get("host_certificate")
     }
-    mine = results.get(host, {})
+
+
+def issuer_acts(issuer: str, results: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the issuer has something to issue, or a host to make known."""
+    mine = results.get(issuer, {})
     known = mine.get("known_certificates") or {}
-    ready = plan["acme"] and "settled" in mine
-    unsettled = not mine.get("settled", False)
-    issued = result_of(hostvars, issuer, "certificate_issued")
-    news = introduced.get(issuer, "") not in {"", known.get(issuer, "")}
-    return {
-        "host_certificates": introduced,
-        "issues": ready and plan["issues"] and (unsettled or {**known, **introduced} != known),
-        "fetches": ready
-        and not plan["issues"]
-        and not issued.get("failed", False)
-        and (unsettled or issued.get("changed", False) or news),
-    }
+    new = {**known, **introduced_to(issuer, results)} != known
+    return "settled" in mine and (new or not mine["settled"])
 
 
 def result_of(hostvars: Mapping[str, Mapping[str, Any]], host: str, name: str) -> Mapping[str, Any]:

@@ -19,7 +19,6 @@ HTTPS_URL = re.compile(r"https://\S+")
 EMAIL = re.compile(r"([^@\s]+@[^@\s]+)?")
 #: Days that a certificate may last, so that a date can be told.
 MOST_DAYS = 3650
-HTTP_PORT = 80
 
 
 def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
@@ -33,7 +32,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     texts = pem_texts(options, controller, problems) if serves else {}
     if serves:
         problems += find_problems(options, hosts, issuer)
-    if serves and source == "files":
+    if serves and source == "files" and controller.entry_point == "main":
         problems += pair_problems(texts, options["certificate_domains"])
     acme = serves and source == "acme"
     name = options["certificate_name"]
@@ -44,8 +43,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "name": name,
         "state": options["certificate_state"],
         "source": source,
-        "leaving": options["nginx_site"] or name,
-        "leaving_now": (options["nginx_site"] or "") if options["nginx_state"] == "absent" else "",
+        "leaving": leaving_site(options, controller.entry_point),
         "domains": options["certificate_domains"],
         "fullchain": texts.get("certificate_fullchain", "") if source == "files" else "",
         "private_key": texts.get("certificate_private_key", "") if source == "files" else "",
@@ -66,8 +64,21 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
 def issuer_url(options: Mapping[str, Any], issuer: str) -> str:
     """Where the other hosts take it: the issuer's own web server gives it to them only."""
     address = netloc(options["certificate_issuer_address"] or issuer)
-    port = options["nginx_port"] or HTTP_PORT
+    port = options["certificate_issuer_port"]
     return f"http://{address}:{port}/.well-known/flaskops-tls/{options['certificate_name']}"
+
+
+def leaving_site(options: Mapping[str, Any], entry_point: str) -> str:
+    """The site that does not count as one that serves the certificate; empty for none.
+
+    In check mode a site that goes is still there, and so is one that stops to speak TLS. Whoever
+    ends the renewal says by this that the site does not need it.
+    """
+    if options["certificate_leaving_site"] is not None:
+        return str(options["certificate_leaving_site"])
+    if entry_point == "retire":
+        return str(options["nginx_site"] or options["certificate_name"])
+    return str(options["nginx_site"] or "") if options["nginx_state"] == "absent" else ""
 
 
 def pem_texts(
@@ -130,6 +141,7 @@ def find_problems(options: Mapping[str, Any], hosts: Sequence[str], issuer: str)
     days = options["certificate_renew_before_days"]
     if not 0 <= days < MOST_DAYS:
         problems.append(rules.found("certificate_renew_before_days", days, "are days from 0"))
+    problems += rules.port("certificate_issuer_port", options["certificate_issuer_port"])
     if issuer not in hosts:
         problems.append(rules.found("certificate_issuer", issuer, f"is one of {', '.join(hosts)}"))
     return problems

@@ -15,7 +15,7 @@ REST = "max_fails=3 fail_timeout=2s"
 
 def plan(view: View) -> Tier:
     """Options and problems of a host in the web tier."""
-    tier = Tier(options=certificate_options(view))
+    tier = Tier(options=certificate_options(view) | handover_options(view))
     tier.options |= view.options("nginx", "nginx_site", "nginx_upstream_protocol")
     tier.options["nginx_upstream_servers"] = view.value("nginx_upstream_servers", servers_of(view))
     if serves(view) and tier.options.pop("nginx_upstream_protocol") == "http":
@@ -71,6 +71,22 @@ def serves(view: View) -> bool:
 
 
 def certificate_options(view: View) -> dict[str, Any]:
+    """What the certificate's role must know of the site: its port, and whether it goes.
+
+    A site that is removed, or stops to speak TLS, needs no renewal. Until nginx is configured, and
+    so in check mode, its file still says otherwise. But nobody removes what nginx still serves.
+    """
+    site = view.options("nginx", "nginx_site", "nginx_port", "nginx_tls")
+    kept = view.value("certificate_state", "present") == "present"
+    leaves = not serves(view) or (kept and not site["nginx_tls"])
+    derived = {
+        "certificate_issuer_port": site["nginx_port"],
+        "certificate_leaving_site": site["nginx_site"] if leaves else "",
+    }
+    return {name: view.value(name, value) for name, value in derived.items()}
+
+
+def handover_options(view: View) -> dict[str, Any]:
     """One web host has the certificate issued; it has the challenges and hands it to the others."""
     hosts, addresses = view.site.web_hosts, view.site.addresses
     issuer = str(view.value("certificate_issuer", min(hosts, default="")))
