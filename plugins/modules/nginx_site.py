@@ -82,7 +82,9 @@ changed_files:
   type: list
   elements: str
 reload:
-  description: Whether nginx has to read its files, because one has changed or it has not read them.
+  description: >-
+    Whether nginx has to read its files, because one has changed or it has not read them. Files of
+    other sites beside O(site) count too.
   returned: always
   type: bool
 daemon_reload:

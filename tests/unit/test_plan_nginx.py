@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import web_tier
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import defaults
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller, Plan
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import read_site
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import View
 
 PLAIN = {
     "nginx_site": "shop",
@@ -112,6 +115,14 @@ def test_a_site_that_goes_needs_nothing() -> None:
     ]
 
 
+def test_a_site_goes_whatever_its_host_lacks() -> None:
+    servers = ["192.0.2.1:1", "192.0.2.2:1"]
+    data = planned(
+        nginx_state="absent", nginx_tls=True, nginx_http3=True, nginx_upstream_servers=servers
+    ).data
+    assert (data["upstream_servers"], data["http3"]) == ([], False)
+
+
 def test_pages_are_let_go_of_where_there_are_some() -> None:
     pages = Controller(entry_point="pages")
     said = "nginx_cache: found {}, with which Nginx keeps no page of shop"
@@ -139,3 +150,19 @@ def test_certificate_is_handed_over_under_its_own_name(given: dict[str, Any], na
     assert tls["handover"] == f"/.well-known/flaskops-tls/{name}"
     assert tls["handed"] == f"/var/lib/flaskops/tls/{name}.cms"
     assert tls["certificate"] == f"/etc/flaskops/tls/{name}/live/fullchain.pem"
+
+
+@pytest.mark.parametrize(
+    ("groups", "servers"),
+    [
+        ({}, ["unix:/run/shop/http.sock"]),
+        ({"app": ["a"], "web": ["a"]}, ["unix:/run/shop/http.sock"]),
+        ({"web": ["a"]}, []),
+    ],
+)
+def test_a_site_without_app_hosts_asks_none(groups: dict[str, Any], servers: list[str]) -> None:
+    variables: dict[str, Any] = {**PLAIN, "nginx_static": {"/": "/srv/www/"}}
+    site = read_site({"all": ["a"], **groups}, {"a": variables})
+    tier = web_tier.plan(View("a", site, variables, lambda _all, value: value))
+    assert tier.options["nginx_upstream_servers"] == servers
+    assert planned(None, **variables | tier.options).data["site"]["alone"] == (not servers)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils.config.error import ConfigError
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd, Unit
 from ansible_collections.flaskops.stack.plugins.module_utils.web import build, pages, site
 
 OLD = build.versions_in("nginx version: nginx/1.22.1\nbuilt with OpenSSL 3.0.20 7 Apr 2026\n")
@@ -105,6 +107,31 @@ def test_check_mode_asks_nginx_when_the_certificate_is_there(tmp_path: Path) -> 
     assert not act(given, check_mode=True)["checked"]
     (tmp_path / "fullchain.pem").touch()
     assert act(given, check_mode=True)["checked"]
+
+
+def test_only_the_sites_own_file_has_drained_servers(tmp_path: Path) -> None:
+    given = params(tmp_path)
+    other = {**given["files"][0], "path": str(tmp_path / "nginx.conf")}
+    given["files"].append(other)
+    Path(given["site"]).write_text(OUT)
+    act(given)
+    assert Path(given["site"]).read_text() == OUT
+    assert Path(other["path"]).read_text() == SITE
+
+
+def test_a_site_written_before_in_the_same_play_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler sees the result of the last site alone."""
+    given = params(tmp_path, unit="nginx.service")
+    act(given)
+    os.utime(given["site"], (1000, 1000))
+    monkeypatch.setattr(Systemd, "unit", lambda _self, _name: Unit(since=2000.0, enabled=True))
+    found = act(given)
+    assert (found["changed"], found["reload"]) == (False, False)
+    (tmp_path / "another.conf").touch()
+    found = act(given)
+    assert (found["changed"], found["reload"]) == (False, True)
 
 
 # Pages -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.drain.upstream impo
     servers,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.module_utils.web import build, pages
 
 OWNED = {"owner": "root", "group": "root"}
@@ -41,10 +42,12 @@ def bring_about(
     check_http3(params, versions)
     drained = drained_hosts(params)
     files = [
-        {**entry, **OWNED, "content": marked(text, drained, "drained")}
+        {**entry, **OWNED, "content": build.for_build(entry["content"], versions)}
         for entry in params["files"]
-        for text in [build.for_build(entry["content"], versions)]
     ]
+    for entry in files:
+        if entry["path"] == params["site"]:
+            entry["content"] = marked(entry["content"], drained, "drained")
     unready = lacking or not Path(params["certificate"] or "/").exists()
     wanted = {**params, **ASKED, "packages": [], "requires": {}, "files": files}
     if check_mode and unready:
@@ -52,12 +55,22 @@ def bring_about(
     result = transaction.apply(wanted, label, check_mode=check_mode, diff=diff)
     if lacking:
         result |= {"missing_packages": lacking, "settled": False, "unit_settled": False}
-    # What pages belong to is no part of what nginx reads.
-    result["reload"] = result["changed"]
+    # What pages belong to is no part of what nginx reads. Files of another site are: where a play
+    # has several, the last result speaks for all of them.
+    result["reload"] = result["changed"] or others_unread(params)
     if params["pages"]:
         folder, live = Path(params["pages"]), params["live"]
         result["changed"] |= pages.belong(folder, live, purge=False, check_mode=check_mode)
     return result
+
+
+def others_unread(params: Mapping[str, Any]) -> bool:
+    """Whether a site's file beside this one is newer than the running nginx."""
+    if not params["unit"]:
+        return False
+    beside = Path(params["site"]).parent.glob("*.conf")
+    times = [path.stat().st_mtime for path in beside]
+    return Systemd().unit(params["unit"]).older_than(times)
 
 
 def check_http3(params: Mapping[str, Any], versions: Mapping[str, build.Version]) -> None:

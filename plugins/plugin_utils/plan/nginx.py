@@ -67,8 +67,9 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "absent": absent,
         "name": name,
         "file": f"{ETC}/sites-enabled/{name}.conf",
-        "upstream_servers": [] if alone else servers(options),
-        "http3": options["nginx_http3"],
+        # A site that goes is not looked at for what it needs.
+        "upstream_servers": [] if alone or absent else servers(options),
+        "http3": options["nginx_http3"] and not absent,
         "certificate": nginx_tls.paths(options)[0] if options["nginx_tls"] else "",
         "check": CHECK,
         "pages": nginx_pages.home_of(name) if keeps and not absent else "",

@@ -40,10 +40,15 @@ def plan(view: View) -> Tier:
 
 
 def servers_of(view: View) -> list[str]:
-    """Where the app listens: on every app host, or on its socket on this one."""
+    """Where the app listens: on every app host, or on its socket on this one.
+
+    Nowhere where no host has an app, whose site may be a directory of files.
+    """
     if view.site.balanced:
         port = view.options("wsgi", "wsgi_port")["wsgi_port"]
         return [f"{socket} {REST}" for socket in view.site.sockets(port).values()]
+    if not view.site.app_hosts and not view.says("wsgi_bind"):
+        return []
     site = view.options("nginx", "nginx_site")["nginx_site"]
     return [str(view.value("wsgi_bind", f"unix:/run/{site}/http.sock"))]
 
