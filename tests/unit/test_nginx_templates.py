@@ -1,80 +1,82 @@
-"""The nginx role's files, rendered as Ansible renders them, without a host."""
+"""The nginx role's files, rendered by Jinja alone from the plan's data, without a host."""
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jinja2
+import jinja2.meta
+import jinja2.nativetypes
 import pytest
+import yaml
+from ansible.plugins.filter.core import comment
+from ansible_collections.flaskops.stack.plugins.filter import directives as directives_filter
+from ansible_collections.flaskops.stack.plugins.filter import published as published_filter
 from ansible_collections.flaskops.stack.plugins.module_utils.web import build
-
-ROOT = Path(__file__).resolve().parents[2]
-
-Render = Callable[..., dict[str, str]]
-
-# In a process of its own, because Ansible finds collections by a hook that must come before the
-# first import of ansible_collections. A line of JSON in, a line out.
-WORKER = """
-import json, sys
-from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
-from ansible.template import Templar
-
-root = sys.argv[1]
-init_plugin_loader([f"{root}/collections"])
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import defaults
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
 
-loader = DataLoader()
-role = f"{root}/roles/nginx"
-known = {"ansible_search_path": [role], "ansible_managed": "managed"}
-known |= loader.load_from_file(f"{role}/vars/main.yml", trusted_as_template=True)
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
+DEFAULTS = defaults("nginx")
+FILTERS = {
+    f"flaskops.stack.{name}": function
+    for module in (directives_filter, published_filter)
+    for name, function in module.FilterModule().filters().items()
+}
+# As Ansible sets Jinja up.
+FILES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(ROLE / "templates"),
+    trim_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # noqa: S701 - no HTML
+)
+FILES.filters.update(FILTERS, comment=comment)
+NATIVE = jinja2.nativetypes.NativeEnvironment()
+NATIVE.filters.update(FILTERS, bool=bool)
 
-def template(variables, value):
-    return Templar(loader=loader, variables=variables).template(value)
-
-for line in sys.stdin:
-    given = json.loads(line)
-    plan = plan_role("nginx", {**defaults("nginx"), **given}, template, Controller())
-    if plan.problems:
-        print(json.dumps({"problems": plan.problems}), flush=True)
-        continue
-    variables = known | {"__nginx_plan": plan.data}
-    files = template(variables, known["__nginx_files"])
-    print(json.dumps({file["path"]: file["content"] for file in files
-                      if file["path"] in plan.data["written"]}), flush=True)
-"""
+Render = Callable[..., dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def render() -> Iterator[Render]:
+def template(variables: Mapping[str, Any], value: Any) -> Any:
+    """The role's own defaults are templates, what people give here is not."""
+    if not isinstance(value, str) or "{{" not in value or value not in DEFAULTS.values():
+        return value
+    names = jinja2.meta.find_undeclared_variables(NATIVE.parse(value))
+    known = {name: template(variables, variables[name]) for name in names if name in variables}
+    rendered = NATIVE.from_string(value).render(known)
+    return "" if rendered is None else rendered
+
+
+def written(plan_data: Mapping[str, Any]) -> dict[str, str]:
+    """Each file's path and its text, by the list that the role gives the module."""
+    entries = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
+    found = {}
+    for entry in entries["__nginx_files"]:
+        path = NATIVE.from_string(str(entry["path"])).render(__nginx_plan=plan_data)
+        name = entry["content"].split("'")[3]
+        text = FILES.get_template(name).render(site=plan_data["site"], ansible_managed="managed")
+        found[str(path)] = text
+    return {path: text for path, text in found.items() if path in plan_data["written"]}
+
+
+@pytest.fixture
+def render() -> Render:
     """Render the role's files for some variables: path to text."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(ROOT)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as worker:
-        stdin, stdout = worker.stdin, worker.stdout
-        assert stdin is not None
-        assert stdout is not None
 
-        def render(told: str = "", **variables: Any) -> dict[str, str]:
-            """For a host whose nginx tells this of its build."""
-            stdin.write(json.dumps(variables) + "\n")
-            stdin.flush()
-            files: dict[str, str] = json.loads(stdout.readline())
-            versions = build.versions_in(told)
-            return {path: build.for_build(text, versions) for path, text in files.items()}
+    def render(told: str = "", **variables: Any) -> dict[str, str]:
+        """For a host whose nginx tells this of its build."""
+        plan = plan_role("nginx", {**DEFAULTS, **variables}, template, Controller())
+        assert plan.problems == []
+        versions = build.versions_in(told)
+        files = written(plan.data)
+        return {path: build.for_build(text, versions) for path, text in files.items()}
 
-        yield render
-        stdin.close()
+    return render
 
 
 def site(files: dict[str, str], name: str = "app") -> str:
