@@ -451,6 +451,7 @@ GIVEN = {
     "flask_app_name": "pulse",
     "flask_app_health_path": "/healthz",
     "flask_app_log_level": "info",
+    "wsgi_access_log": "all",
     "redis_acl_users": {"pulse": PASSWORD},
     "nginx_cache": {"= /healthz": "1h"},
     "nginx_log_skip": [],
