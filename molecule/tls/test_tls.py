@@ -416,6 +416,15 @@ def test_lost_certificate_does_not_keep_nginx_from_starting(hosts: Hosts) -> Non
     assert eventually(lambda: print_of(hosts, "web2") == print_of(hosts, "web1"))
 
 
+def test_the_tag_alone_issues_what_is_missing(hosts: Hosts) -> None:
+    before = print_of(hosts, "web1")
+    hosts["web1"].check_output(f"cd /etc/letsencrypt && rm -r live/shop archive/shop {RENEWAL}")
+    succeeds("--tags=certificate_issue")
+    assert hosts["web1"].file(RENEWAL).exists
+    assert everywhere(lambda web: print_of(hosts, web) != before)
+    assert print_of(hosts, "web1") == print_of(hosts, "web2")
+
+
 def test_status_tells_when_it_ends(hosts: Hosts) -> None:
     told = succeeds(playbook="../../playbooks/status.yml")
     for web in WEB:
