@@ -47,6 +47,7 @@ def find_problems(options: Mapping[str, Any]) -> list[str]:
         *tls_problems(options),
         *upstream_problems(options),
         *static_problems(options),
+        *limit_problems(options),
         *cache_problems(options),
         *log_problems(options),
     ]
@@ -139,16 +140,21 @@ def upstream_problems(options: Mapping[str, Any]) -> list[str]:
         "are least_conn, round_robin, random, ip_hash and hash KEY [consistent]",
     )
     keepalive = options["nginx_upstream_keepalive"]
-    problems += rules.at_least("nginx_upstream_keepalive", keepalive, 0)
+    return problems + rules.at_least("nginx_upstream_keepalive", keepalive, 0)
+
+
+def limit_problems(options: Mapping[str, Any]) -> list[str]:
+    """How large a request may be, and how long its answer may take."""
     timeout = options["nginx_proxy_read_timeout"]
-    if timeout < 1:
-        problems.append(rules.found("nginx_proxy_read_timeout", timeout, "are seconds from 1"))
-    return problems + rules.matches(
+    problems = rules.matches(
         "nginx_client_max_body_size",
         options["nginx_client_max_body_size"],
         SIZE,
         "is a size such as 10m",
     )
+    if timeout < 1:
+        problems.append(rules.found("nginx_proxy_read_timeout", timeout, "are seconds from 1"))
+    return problems
 
 
 def static_problems(options: Mapping[str, Any]) -> list[str]:
