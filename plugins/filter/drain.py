@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
-PORT = re.compile(r":[0-9]+$")
+from ansible_collections.flaskops.stack.plugins.module_utils.drain.upstream import host_of
 
 
 def drain_lines(
@@ -16,7 +15,7 @@ def drain_lines(
     """One line a site and server: the site, the host by its name in the inventory, its state."""
     names = {address: host for host, address in addresses.items()}
     found = [
-        (site, PORT.sub("", server).strip("[]"), state)
+        (site, host_of(server), state)
         for site, states in sites.items()
         for state, servers in states.items()
         for server in servers

@@ -126,7 +126,6 @@ unit_settled:
   type: bool
 """
 
-from ansible_collections.flaskops.stack.plugins.module_utils.config.error import ConfigError
 from ansible_collections.flaskops.stack.plugins.module_utils.config.module import (
     FILES_OPTIONS,
     QuietModule,
@@ -149,16 +148,7 @@ def main() -> None:
         required_by={"check_ready": ["check"], "tree": ["check"]},
         supports_check_mode=True,
     )
-    try:
-        result = apply(
-            module.params,
-            module.label,
-            check_mode=module.check_mode,
-            diff=module._diff,  # noqa: SLF001 - Ansible has no public name for it
-        )
-    except ConfigError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.answer(apply)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,6 @@ unit_settled:
   type: bool
 """
 
-from ansible_collections.flaskops.stack.plugins.module_utils.config.error import ConfigError
 from ansible_collections.flaskops.stack.plugins.module_utils.config.module import (
     FILES_OPTIONS,
     QuietModule,
@@ -131,16 +130,7 @@ def main() -> None:
         required_by={"tree": ["check"]},
         supports_check_mode=True,
     )
-    try:
-        result = bring_about(
-            module.params,
-            module.label,
-            check_mode=module.check_mode,
-            diff=module._diff,  # noqa: SLF001 - Ansible has no public name for it
-        )
-    except ConfigError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.answer(bring_about)
 
 
 if __name__ == "__main__":

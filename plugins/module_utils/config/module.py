@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskops.stack.plugins.module_utils.config.error import ConfigError
 
 #: Documented in the fragment config_files.
 FILES_OPTIONS: dict[str, dict[str, Any]] = {
@@ -44,3 +46,16 @@ class QuietModule(AnsibleModule):
         """Give a file the security context of a path, where the host has such."""
         if self.selinux_enabled():
             self.set_context_if_different(name, self.selinux_default_context(path), changed=False)
+
+    def answer(self, act: Callable[..., dict[str, Any]]) -> None:
+        """End with what is brought about, or with why it cannot be."""
+        try:
+            result = act(
+                self.params,
+                self.label,
+                check_mode=self.check_mode,
+                diff=self._diff,
+            )
+        except ConfigError as error:
+            self.fail_json(msg=str(error))
+        self.exit_json(**result)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,13 +101,28 @@ def told(changes: Changes, unit: Unit | None) -> dict[str, Any]:
     }
 
 
-def apply(params: dict[str, Any], label: Label, *, check_mode: bool, diff: bool) -> dict[str, Any]:
-    """Bring the files about; returns the module's result. Raises ConfigError."""
+def unit_of(params: Mapping[str, Any]) -> Unit | None:
+    """The unit that reads the files, as systemd has it now; None where there is none."""
+    return Systemd().unit(params["unit"]) if params["unit"] else None
+
+
+def apply(
+    params: dict[str, Any],
+    label: Label,
+    *,
+    check_mode: bool,
+    diff: bool,
+    unit: Unit | None = None,
+) -> dict[str, Any]:
+    """Bring the files about; returns the module's result. Raises ConfigError.
+
+    ``unit`` is given where the caller has looked at it already.
+    """
     if lacking := missing(params["packages"]):
         return UNTOUCHED | {"missing_packages": lacking}
     check_required(params["requires"])
     changes = look(params, check_mode=check_mode)
-    result = told(changes, Systemd().unit(params["unit"]) if params["unit"] else None)
+    result = told(changes, unit or unit_of(params))
     if not changes.paths:
         return result
     if has_check(params["check"], check_mode=check_mode):

@@ -31,7 +31,8 @@ class Description:
 
     def is_current(self, facts: Facts) -> bool:
         """Whether it says what is the case."""
-        return self.file.read() == self._state(facts, {})
+        known = self.file.read()
+        return known == self._state(known, facts, {})
 
     def claim(self, facts: Facts, number: int, units: Iterable[str]) -> None:
         """Write down units before their files are there; 0 stands for those that are shared.
@@ -40,25 +41,27 @@ class Description:
         is not live yet.
         """
         known = self.file.read()
-        self.file.write(self._state(known.facts if known else facts, {number: units}))
+        state = self._state(known, known.facts if known else facts, {number: units})
+        self.file.write(state)
 
     def settle(self, facts: Facts) -> None:
         """Write down how the app runs now, and the units that are there."""
-        self.file.write(self._state(facts, {}))
+        self.file.write(self._state(self.file.read(), facts, {}))
 
     def forget_what_is_gone(self) -> None:
         """After a failure only the units that are there count; without any there is no app."""
         known = self.file.read()
         if known is None:
             return
-        state = self._state(known.facts, {})
+        state = self._state(known, known.facts, {})
         if state.all_units:
             self.file.write(state)
         else:
             self.file.remove()
 
-    def _state(self, facts: Facts, more: Mapping[int, Iterable[str]]) -> AppState:
-        known = self.file.read()
+    def _state(
+        self, known: AppState | None, facts: Facts, more: Mapping[int, Iterable[str]]
+    ) -> AppState:
         numbers = {*self.store.numbers(), *(number for number in more if number)}
         if known:
             numbers |= {int(number) for number in known.generations}

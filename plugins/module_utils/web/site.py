@@ -17,7 +17,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.drain.upstream impo
     servers,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.packages import missing
-from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Unit
 from ansible_collections.flaskops.stack.plugins.module_utils.web import build, pages
 
 OWNED = {"owner": "root", "group": "root"}
@@ -52,25 +52,23 @@ def bring_about(
     wanted = {**params, **ASKED, "packages": [], "requires": {}, "files": files}
     if check_mode and unready:
         wanted["check"] = None
-    result = transaction.apply(wanted, label, check_mode=check_mode, diff=diff)
+    unit = transaction.unit_of(params)
+    result = transaction.apply(wanted, label, check_mode=check_mode, diff=diff, unit=unit)
     if lacking:
         result |= {"missing_packages": lacking, "settled": False, "unit_settled": False}
     # What pages belong to is no part of what nginx reads. Files of another site are: where a play
     # has several, the last result speaks for all of them.
-    result["reload"] = result["changed"] or others_unread(params)
+    result["reload"] = result["changed"] or others_unread(params["site"], unit)
     if params["pages"]:
         folder, live = Path(params["pages"]), params["live"]
         result["changed"] |= pages.belong(folder, live, purge=False, check_mode=check_mode)
     return result
 
 
-def others_unread(params: Mapping[str, Any]) -> bool:
+def others_unread(site: str, unit: Unit | None) -> bool:
     """Whether a site's file beside this one is newer than the running nginx."""
-    if not params["unit"]:
-        return False
-    beside = Path(params["site"]).parent.glob("*.conf")
-    times = [path.stat().st_mtime for path in beside]
-    return Systemd().unit(params["unit"]).older_than(times)
+    beside = Path(site).parent.glob("*.conf")
+    return unit is not None and unit.older_than(path.stat().st_mtime for path in beside)
 
 
 def check_http3(params: Mapping[str, Any], versions: Mapping[str, build.Version]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.redis_users import user_settings
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import netloc
 
 REDIS_URLS = ("REDIS_URL", "FLASK_REDIS_URL")
 CACHE_REDIS_URLS = ("CACHE_REDIS_URL", "FLASK_CACHE_REDIS_URL")
@@ -35,14 +36,14 @@ def redis_environment(
     ``redis_password``: the user of the app's name counts, then the password that all share.
     """
     login = _login(app, users, password)
-    url = _own_url(given) or f"redis://{login}{_netloc(address)}:{port}/0"
+    url = _own_url(given) or f"redis://{login}{netloc(address)}:{port}/0"
     timeouts = TIMEOUTS if PLAIN_URL.fullmatch(url) else ""
     return {"REDIS_URL": url} | _caching("RedisCache", app, {"CACHE_REDIS_URL": url + timeouts})
 
 
 def memcached_environment(app: str, address: str, port: int) -> dict[str, Any]:
     """Return the environment of an app whose cache is the Memcached at an address."""
-    servers = [f"{_netloc(address)}:{port}"]
+    servers = [f"{netloc(address)}:{port}"]
     return _caching("MemcachedCache", app, {"CACHE_MEMCACHED_SERVERS": servers})
 
 
@@ -74,10 +75,6 @@ def _login(app: str, users: Any, password: str) -> str:
     if own:
         return f"{app}:{quote(str(own), safe='')}@"
     return f":{quote(str(password), safe='')}@" if password else ""
-
-
-def _netloc(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _caching(kind: str, app: str, where: Mapping[str, Any]) -> dict[str, Any]:

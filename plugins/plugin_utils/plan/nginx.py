@@ -65,8 +65,6 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         )
     data = {
         "absent": absent,
-        "name": name,
-        "file": f"{ETC}/sites-enabled/{name}.conf",
         # A site that goes is not looked at for what it needs.
         "upstream_servers": [] if alone or absent else servers(options),
         "http3": options["nginx_http3"] and not absent,
@@ -105,6 +103,7 @@ def paths(options: Mapping[str, Any], *, absent: bool) -> dict[str, Any]:
     if options["nginx_url_prefix"]:
         written.append(prefix_file)
     return {
+        "file": file,
         "prefix_file": prefix_file,
         "written": [] if absent else written,
         "removed": [file if absent else STOCK_SITE, below],
@@ -151,7 +150,7 @@ def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, A
         "alone": alone,
         "upstream": nginx_proxy.upstream(options, servers(options)),
         "proxying": proxying,
-        "locations": nginx_pages.locations(options, options["nginx_static"]),
+        "locations": nginx_pages.locations(options),
         "fallback": fallback,
         "path": f"${variable}_path" if prefix else "$uri",
         "static": nginx_pages.files(options, alone=alone, fallback=fallback),

@@ -67,7 +67,7 @@ def cache(options: Mapping[str, Any], proxying: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def locations(options: Mapping[str, Any], static: Mapping[str, str]) -> list[dict[str, str]]:
+def locations(options: Mapping[str, Any]) -> list[dict[str, str]]:
     """Where the app is asked: each place as nginx writes it, and how long its pages are kept.
 
     The path without its last slash besides, from which nginx would redirect, not ask the app.
@@ -79,7 +79,7 @@ def locations(options: Mapping[str, Any], static: Mapping[str, str]) -> list[dic
         for path in given
         if path.startswith("/") and path.endswith("/") and path not in {"/", top}
     ]
-    found = {} if top in static else {top: "off"}
+    found = {} if top in options["nginx_static"] else {top: "off"}
     found |= dict.fromkeys(bare, "off") | given
     return [
         {

@@ -146,15 +146,12 @@ def upstream_problems(options: Mapping[str, Any]) -> list[str]:
 def limit_problems(options: Mapping[str, Any]) -> list[str]:
     """How large a request may be, and how long its answer may take."""
     timeout = options["nginx_proxy_read_timeout"]
-    problems = rules.matches(
+    return rules.matches(
         "nginx_client_max_body_size",
         options["nginx_client_max_body_size"],
         SIZE,
         "is a size such as 10m",
-    )
-    if timeout < 1:
-        problems.append(rules.found("nginx_proxy_read_timeout", timeout, "are seconds from 1"))
-    return problems
+    ) + rules.seconds("nginx_proxy_read_timeout", timeout, 1)
 
 
 def static_problems(options: Mapping[str, Any]) -> list[str]:
@@ -166,9 +163,7 @@ def static_problems(options: Mapping[str, Any]) -> list[str]:
             "are absolute URL paths and absolute places, both with a slash at the end or neither"
         )
         problems.append(rules.found("nginx_static", static, allowed))
-    age = options["nginx_static_max_age"]
-    if age < 0:
-        problems.append(rules.found("nginx_static_max_age", age, "are seconds from 0"))
+    problems += rules.seconds("nginx_static_max_age", options["nginx_static_max_age"], 0)
     problems += rules.matches(
         "nginx_static_fingerprint",
         options["nginx_static_fingerprint"] or "",

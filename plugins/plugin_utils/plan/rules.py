@@ -59,6 +59,11 @@ def at_least(name: str, value: int, least: int) -> list[str]:
     return [] if value >= least else [found(name, value, f"are {least} and more")]
 
 
+def seconds(name: str, value: int, least: int) -> list[str]:
+    """A time in seconds with a lower bound."""
+    return [] if value >= least else [found(name, value, f"are seconds from {least}")]
+
+
 def is_local(addresses: Iterable[str]) -> bool:
     """Whether only the host itself reaches a server that listens on these addresses."""
     return all(LOOPBACK.fullmatch(address) for address in addresses)

@@ -16,9 +16,10 @@ REST = "max_fails=3 fail_timeout=2s"
 def plan(view: View) -> Tier:
     """Options and problems of a host in the web tier."""
     tier = Tier(options=certificate_options(view) | handover_options(view))
-    tier.options |= view.options("nginx", "nginx_site", "nginx_upstream_protocol")
+    nginx = view.options("nginx", "nginx_site", "nginx_upstream_protocol")
+    tier.options["nginx_site"] = nginx["nginx_site"]
     tier.options["nginx_upstream_servers"] = view.value("nginx_upstream_servers", servers_of(view))
-    if serves(view) and tier.options.pop("nginx_upstream_protocol") == "http":
+    if serves(view) and nginx["nginx_upstream_protocol"] == "http":
         tier.asks_app = app_elsewhere(view)
     prefix = view.value("nginx_url_prefix", view.value("flask_app_url_prefix", ""))
     removed = view.value("certificate_state", "present") == "absent"
