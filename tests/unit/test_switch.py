@@ -61,6 +61,7 @@ class FakeSystemd(Systemd):
         self.servers: dict[str, socketserver.BaseServer] = {}
         self.fails_to_start: set[int] = set()
         self.taken: set[str] = set()  # where another program listens
+        self.dies: set[str] = set()  # units that end as soon as they have started
         self.answer = 200
         self.release_told: str | None = None
         self.restarts = "0"
@@ -77,11 +78,13 @@ class FakeSystemd(Systemd):
                 if number.isdigit() and int(number) in self.fails_to_start:
                     self.states[unit] = "activating"  # Restart=always tries for ever
                     return "Job failed. See the journal."
-                self.states[unit] = "active"
+                self.states[unit] = "failed" if unit in self.dies else "active"
                 if number.isdigit() and unit.endswith(".service"):
                     self._serve(int(number))
-            elif verb == "stop":
+            elif verb == "stop" and self.states.get(unit) != "failed":
                 self.states.pop(unit, None)
+            elif verb == "reset-failed" and self.states.get(unit) == "failed":
+                self.states.pop(unit)
         return ""
 
     def later(self, name: str, seconds: int, *units: str) -> None:
@@ -854,6 +857,16 @@ def test_a_process_that_does_not_start_is_a_failed_switch(
     with pytest.raises(SwitchError, match=r"shop\.worker-1@2\.service did not start"):
         host.run("r2", **with_parts())
     assert host.picture() == before
+
+
+def test_of_a_process_that_ended_at_once_nothing_is_left(host: Host) -> None:
+    host.run()
+    before = host.picture()
+    host.systemd.dies.add("shop.worker-2@2.service")
+    with pytest.raises(SwitchError, match=r"shop\.worker-2@2\.service ended at once"):
+        host.run("r2", **with_parts())
+    assert host.picture() == before
+    assert not [unit for unit in host.systemd.states if "@2" in unit]
 
 
 def test_the_protocol_is_recorded_and_asked_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ class Lifecycle:
             self.systemd.call("stop", *companions)
         service = self.units.service(number)
         self.systemd.call("stop", service, self.units.probe(number))
-        self.systemd.call("reset-failed", service)
+        self.systemd.call("reset-failed", *self.units.of(number))
         if forget:
             self._forget(number)
             self.systemd.call("daemon-reload")
@@ -118,9 +118,10 @@ class Lifecycle:
         self.systemd.call("start", self.units.handle, live)
 
     def _forget(self, number: int) -> None:
+        own = self.units.of(number)
         self.units.disable(number)
-        own = (self.units.service(number), self.units.probe(number))
-        self.units.remove(*own, *self.units.companions(number))
+        self.systemd.call("reset-failed", *own)  # a job of its timer may have failed
+        self.units.remove(*own)
         self.store.remove(number)
 
     def _prune(self, live: int) -> None:
