@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .gunicorn_server import for_gunicorn, gate_or_exit, has_failed, worth_logging
+from .gunicorn_server import for_gunicorn, gate_or_exit, has_failed, log_only, worth_logging
 from .launch import default_workers
 from .uwsgi_server import for_uwsgi
 from .workers import Readiness
@@ -35,6 +35,7 @@ __all__ = [
     "for_uwsgi",
     "gate_or_exit",
     "has_failed",
+    "log_only",
     "worth_logging",
 ]
 

@@ -19,7 +19,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.settings_text 
 
 COMMAND = "{python} -m gunicorn --config {generation}/gunicorn.conf.py"
 #: Functions of the wrapper that say which requests are logged.
-LOG_FILTERS = {"all": "worth_logging", "failed": "has_failed"}
+LOGGED = {"all": "worth_logging", "failed": "has_failed"}
 LEAST = {
     "gunicorn_workers": 0,
     "gunicorn_threads": 1,
@@ -52,7 +52,7 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         "requirement": options["wsgi_server_requirement"],
         "name": options["wsgi_name"],
         "protocol": options["wsgi_protocol"],
-        "log_filter": LOG_FILTERS[options["wsgi_access_log"]],
+        "logged": LOGGED[options["wsgi_access_log"]],
         "workers": options["gunicorn_workers"],
         "threads": options["gunicorn_threads"],
         "worker_class": options["gunicorn_worker_class"],
