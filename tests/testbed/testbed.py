@@ -91,17 +91,20 @@ class PortInUseError(TestbedError):
 
 @dataclass(frozen=True)
 class Host:
-    """One host as asked for: its name, Debian suite and published ports (host port 0: random)."""
+    """One host as asked for: its name, Debian suite and published ports (host port 0: random).
+
+    Its volumes are directories on this machine's own file system instead of the container's.
+    """
 
     name: str
     suite: str
     ports: tuple[tuple[int, int], ...] = ((0, SSH_PORT),)
+    volumes: tuple[str, ...] = ()
 
     def spec(self) -> str:
         """Say in one word what the host is made of, to tell a host with other settings."""
-        return f"{self.suite}:{image_digest(self.suite)}:" + ",".join(
-            f"{ours}-{theirs}" for ours, theirs in self.ports
-        )
+        words = [*(f"{ours}-{theirs}" for ours, theirs in self.ports), *self.volumes]
+        return f"{self.suite}:{image_digest(self.suite)}:" + ",".join(words)
 
 
 @dataclass(frozen=True)
@@ -411,8 +414,8 @@ def up(name: str, hosts: Sequence[Host], groups: Mapping[str, Sequence[str]]) ->
         for host in hosts:
             if host.name in there and there[host.name].spec != host.spec():
                 raise TestbedError(
-                    f"host {host.name} of testbed {name} exists with another image or other ports: "
-                    f"run `{command()} down {name}` first"
+                    f"host {host.name} of testbed {name} exists with another image, other ports or "
+                    f"volumes: run `{command()} down {name}` first"
                 )
         missing = [host for host in hosts if host.name not in there]
         stopped = [item for item in there.values() if item.host in wanted and not item.running]
@@ -488,6 +491,7 @@ def create(name: str, host: Host, image: str, network: str, address: str) -> str
         *("--label", f"{LABEL_HOST}={host.name}", "--label", f"{LABEL_SPEC}={host.spec()}"),
         *("--label", f"{LABEL_ADDRESS}={address}"),
         *(word for port in ports for word in ("--publish", port)),
+        *(word for volume in host.volumes for word in ("--volume", volume)),
         image,
         "/sbin/init",
     ).strip()
