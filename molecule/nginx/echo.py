@@ -57,7 +57,7 @@ class Echo(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(text)
 
-    do_GET = do_HEAD = do_POST = answer  # noqa: N815 - the names http.server asks for
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the names http.server asks for
 
     def address_string(self) -> str:
         return "nginx"

@@ -244,7 +244,10 @@ def test_a_static_file_comes_from_the_live_release(host: Any, ask: Ask) -> None:
     [
         "/static/none.css",
         "/static/",
+        "/static/sub",
         "/static/sub/",
+        "/static/v1.2/",
+        "/static/app.css/x.css",
         "/static",
         "/static../release.json",
         "/static/..%2frelease.json",
@@ -255,6 +258,22 @@ def test_what_is_no_static_file_is_asked_of_the_app(ask: Ask, path: str) -> None
     assert answer.status == 200
     assert answer.echo["path"] == path
     assert answer.asked_with["host"] == [NAME]
+
+
+@pytest.mark.parametrize("path", ["/static/app.css", "/static/none.css", "/static/none"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_what_is_not_only_read_is_asked_of_the_app(ask: Ask, method: str, path: str) -> None:
+    answer = ask(path, method=method, body=b"x" * 100)
+    assert (answer.status, answer.echo["method"], answer.echo["body"]) == (200, method, 100)
+    assert "cache-control" not in answer.headers
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip", "br"])
+def test_a_file_that_may_be_compressed_says_so_to_everybody(ask: Ask, encoding: str) -> None:
+    for path in ("/static/app.css", "/static/big.0123abcd.css", "/static/old.0123abcd.css"):
+        answer = ask(path, Accept_Encoding=encoding)
+        assert (answer.status, answer.headers["vary"]) == (200, "Accept-Encoding")
+    assert "vary" not in ask("/static/dot.png", Accept_Encoding=encoding).headers
 
 
 @pytest.mark.parametrize(("size", "status"), [(1024**2, 200), (1024**2 + 1, 413)])

@@ -352,12 +352,14 @@ def test_static_files_are_directories_or_single_files(render: Render) -> None:
     text = site(render(nginx_static={"/s/": "/srv/a/s/", "/favicon.ico": "/srv/a/f.ico"}))
     assert "location ^~ /s/ {\n        alias /srv/a/s/;" in text
     assert "location = /favicon.ico {\n        alias /srv/a/f.ico;" in text
+    assert directives(text, "try_files") == ["$uri @app", "$uri @app_kept"]
+    assert directives(text, "error_page") == ["404 405 = @app_kept"] * 2
 
 
 def test_a_site_can_be_a_directory_of_files_alone(render: Render) -> None:
     text = site(render(nginx_static={"/": "/srv/www/"}))
     assert "location ^~ / {\n        alias /srv/www/;" in text
-    assert directives(text, "try_files") == ["$uri $uri/ =404"]
+    assert directives(text, "try_files") == directives(text, "error_page") == []
     assert "proxy_pass" not in text
     assert "upstream" not in text.replace("$upstream", "")
 
@@ -367,6 +369,7 @@ def test_with_an_app_what_is_no_file_is_asked_of_it(render: Render) -> None:
     assert text.count("location ^~ / {") == 1
     assert "location / {" not in text
     assert directives(text, "try_files") == ["$uri @app", "$uri @app_kept"]
+    assert directives(text, "error_page") == ["404 405 = @app_kept"]
     assert directives(text, "proxy_pass") == ["http://shop"]
 
 
@@ -466,6 +469,20 @@ def test_a_syslog_server_gets_both_logs_besides(render: Render) -> None:
 def test_server_text_stands_verbatim_at_the_end(render: Render) -> None:
     text = "location = /a {\n    return 204; # {{ not a template }}\n}\n"
     assert site(render(nginx_server_config=text)).endswith(f"\n\n{text}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("types", "lines"),
+    [
+        (None, ['default ""', "text/html Accept-Encoding"]),
+        ("text/css", ['default ""', "text/html Accept-Encoding", "text/css Accept-Encoding"]),
+        (["text/html", "*"], ["default Accept-Encoding", "text/html Accept-Encoding"]),
+    ],
+)
+def test_files_that_may_be_compressed_say_so(render: Render, types: Any, lines: list[str]) -> None:
+    text = render(nginx_config={"gzip_types": types})["/etc/nginx/nginx.conf"]
+    block = text.split("map $sent_http_content_type $flaskops_file_vary {\n")[1].split("}")[0]
+    assert [line.strip(" ;") for line in block.splitlines() if line.strip()] == lines
 
 
 def test_http_settings_are_merged_over_the_roles(render: Render) -> None:

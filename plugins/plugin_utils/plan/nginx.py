@@ -138,6 +138,7 @@ def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, A
     variable, names = nginx_proxy.variable_of(name), options["nginx_server_name"]
     proxying = nginx_proxy.proxying(options, cached=keeps)
     fallback = variable if prefix else "app"
+    http = {"access_log": access_logs(options), **HTTP, **options["nginx_config"]}
     return {
         "name": name,
         "prefix": prefix,
@@ -164,7 +165,8 @@ def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, A
         "unlogged": [f"{prefix}{path}" for path in unlogged(options)],
         "server_config": options["nginx_server_config"].strip("\n"),
         "has_server_config": bool(options["nginx_server_config"].strip()),
-        "http": {"access_log": access_logs(options), **HTTP, **options["nginx_config"]},
+        "http": http,
+        "vary": nginx_pages.vary(http["gzip_types"]),
         "syslog": options["nginx_syslog_server"],
         "log_max_size": options["nginx_log_max_size"],
         "log_keep": options["nginx_log_keep"],

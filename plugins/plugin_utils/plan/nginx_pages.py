@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.nginx_proxy import variable_of
@@ -90,6 +90,15 @@ def locations(options: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+def vary(types: str | Sequence[str] | None) -> dict[str, str]:
+    """The header Vary of files by their type: those that nginx compresses, and HTML always."""
+    given = types.split() if isinstance(types, str) else types or ()
+    default = "Accept-Encoding" if "*" in given else '""'
+    return {"default": default} | {
+        name: "Accept-Encoding" for name in ("text/html", *given) if name != "*"
+    }
+
+
 def fingerprint(options: Mapping[str, Any]) -> str:
     """The paths of files whose names change with their content."""
     given = options["nginx_static_fingerprint"]
@@ -102,14 +111,17 @@ def files(options: Mapping[str, Any], *, alone: bool, fallback: str) -> dict[str
     """The files that nginx serves itself, and what follows when there is no such file."""
     static = options["nginx_static"]
     kept = options["nginx_static_kept"] if static and not alone else ""
-    missing = f"@{fallback}_kept" if kept else f"@{fallback}"
+    otherwise = f"@{fallback}_kept" if kept else f"@{fallback}"
     return {
         "places": [
-            {"match": f"{'^~' if url.endswith('/') else '='} {url}", "place": place}
+            {
+                "match": f"{'^~' if url.endswith('/') else '='} {url}",
+                "place": place,
+                "directory": url.endswith("/"),
+            }
             for url, place in static.items()
         ],
-        # A directory without its last slash is sent on to the one with it.
-        "otherwise": "$uri/ =404" if alone else missing,
+        "missing": "" if alone else otherwise,
         "kept": kept,
         "max_age": options["nginx_static_max_age"],
         "fingerprint": fingerprint(options),
