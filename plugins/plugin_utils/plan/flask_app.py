@@ -52,7 +52,6 @@ AS_GIVEN = (
     "entrypoint",
     "secret_key_days",
     "keep_releases",
-    "lock",
     "hosts",
 )
 

@@ -26,6 +26,8 @@ except ImportError:  # before ansible-core 2.19 every text is a template
 Spec = Mapping[str, Mapping[str, Any]]
 
 
+#: Options that end so are for the task that uses them: a lock names the runs that are alive then.
+LATE = "_lock"
 #: Ansible's templating: the value that a text stands for, with these variables.
 Template = Callable[[Mapping[str, Any], Any], Any]
 
@@ -71,7 +73,7 @@ def read(options: Spec, variables: Mapping[str, Any], template: Template) -> dic
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, option in options.items():
-        if name not in variables:
+        if name not in variables or name.endswith(LATE):
             continue
         try:
             value = template(variables, variables[name])

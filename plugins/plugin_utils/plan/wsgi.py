@@ -46,7 +46,6 @@ AS_GIVEN = (
     "keep_generations",
     "phase",
     "lease",
-    "lock",
 )
 #: Seconds that a stopping unit has beyond the server's own limit.
 STOP_RESERVE = 5
