@@ -163,6 +163,59 @@ def test_download_is_checked_and_its_secrets_are_shown_nowhere(
     assert host.run(f"grep -rl -e z-hush -e t-hush {HOME}").stdout == ""
 
 
+def test_an_app_without_a_manifest_is_built_by_its_own_commands(
+    host: Any, play: Any, tmp_path: Path
+) -> None:
+    """A tool of the distribution, a command that makes a static file, and one that fails."""
+    path = tarball(tmp_path / "bare.tar.gz", {"bare/app.py": APP, "bare/shop.txt": "hello"})
+    given: dict[str, Any] = {"flask_app_source": str(path)}
+    refused = play.fails(**given)
+    assert "flask_app_source: found none of uv.lock, requirements.txt" in refused
+    assert "flask_app_extra_packages" in refused
+    before = selected(host)["id"]
+    given |= {
+        "flask_app_extra_packages": ["flask==3.1.2"],
+        "flask_app_system_packages": ["bc"],
+        "flask_app_build_env": {"PRICE": "6 * 7"},
+        "flask_app_build_commands": [
+            "mkdir static && flask --version && id -un > static/who.txt",
+            'echo "$PRICE" | bc > static/price.txt',
+        ],
+    }
+    broken = [*given["flask_app_build_commands"], "echo so it goes; false"]
+    failed = play.fails(**{**given, "flask_app_build_commands": broken})
+    assert "command 3 of flask_app_build_commands: `sh -c echo so it goes; false` ended" in failed
+    assert "| so it goes" in failed
+    assert selected(host)["id"] == before, "what was there is still what runs"
+    assert "changed=0" not in play.succeeds(**given)
+    record = selected(host)
+    assert (record["manifest"], record["packages"]["flask"]) == ("", "3.1.2")
+    assert host.file(f"{PUBLIC}/static/who.txt").content_string == "shop\n"
+    assert host.file(f"{PUBLIC}/static/price.txt").content_string == "42\n"
+    assert host.file(f"{CODE}/static/who.txt").user == "root", "it belongs to the release"
+    assert "changed=0" in play.succeeds(**given)
+
+
+#: A package that has to be compiled, as many have for which there is no wheel.
+COMPILED = {
+    "fast-1/setup.py": "from setuptools import Extension, setup\n"
+    "setup(name='fast', version='1', ext_modules=[Extension('fast', ['fast.c'])])\n",
+    "fast-1/fast.c": '#include <Python.h>\nstatic struct PyModuleDef fast = {0, "fast"};\n'
+    "PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&fast); }\n",
+}
+
+
+def test_a_build_that_lacks_a_compiler_names_the_variable(
+    host: Any, play: Any, tmp_path: Path
+) -> None:
+    path = tarball(tmp_path / "fast.tar.gz", COMPILED)
+    given = {"flask_app_source": str(path), "flask_app_extra_packages": ["flask==3.1.2"]}
+    failed = play.fails(**given)
+    assert "flask_app_build_packages: this build needs more packages, in Debian build-ess" in failed
+    play.succeeds(**given, flask_app_build_packages=["gcc", "libc6-dev", "python3-dev"])
+    assert selected(host)["packages"]["fast"] == "1"
+
+
 def test_wheel_is_the_app(host: Any, play: Any, tmp_path: Path) -> None:
     path = wheel(tmp_path)
     play.succeeds(

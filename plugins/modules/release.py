@@ -135,6 +135,17 @@ options:
     type: list
     elements: str
     default: []
+  requirements:
+    description: Requirements file of the app, where its name is not V(requirements.txt).
+    type: str
+    default: ''
+  build_commands:
+    description:
+      - Shell lines, run as the app's user in its code with the virtualenv on the path and the
+        environment of the build, before the release is sealed. What they write belongs to it.
+    type: list
+    elements: str
+    default: []
   server_package:
     description:
       - Requirement of the WSGI server, installed unless the app's own dependencies bring it.
@@ -287,6 +298,8 @@ def main() -> None:
             "uv_version": {"type": "str", "default": "0.13.9"},
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "extra_packages": {"type": "list", "elements": "str", "default": []},
+            "requirements": {"type": "str", "default": ""},
+            "build_commands": {"type": "list", "elements": "str", "default": []},
             "server_package": {"type": "str", "default": ""},
             "build_environment": {"type": "str", "default": "", "no_log": True},
             "shared_paths": {"type": "list", "elements": "str", "default": ["instance"]},

@@ -37,6 +37,8 @@ OPTIONS: dict[str, Any] = {
     "uv_version": "1.2.3",
     "python": "/usr/bin/python3",
     "extra_packages": [],
+    "requirements": "",
+    "build_commands": [],
     "server_package": "",
     "build_environment": "",
     "shared_paths": ["instance", "uploads"],

@@ -267,6 +267,47 @@ def test_a_release_keeps_the_name_that_it_has_on_hosts() -> None:
     assert inside["recipe"] == "1fa39a20"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"flask_app_build_commands": ["npm run build"]},
+        {"flask_app_requirements": "requirements/live.txt"},
+    ],
+)
+def test_what_changes_a_build_makes_another_release(given: dict[str, Any]) -> None:
+    source: dict[str, Any] = {"flask_app_source": "git@x.org:shop"}
+    assert data(**source, **given)["recipe"] != data(**source)["recipe"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"flask_app_system_packages": ["-o=x"]},
+            'flask_app_system_packages: found ["-o=x"]; allo',
+        ),
+        ({"flask_app_build_packages": ["Lib pq"]}, "flask_app_build_packages: found"),
+        ({"flask_app_build_commands": ["true", " "]}, "flask_app_build_commands: found"),
+        ({"flask_app_requirements": "../live.txt"}, "flask_app_requirements: found"),
+        ({"flask_app_requirements": "live.txt"}, "which is no file of"),
+        (
+            {"flask_app_requirements": "live.txt", "flask_app_source": "pypi:shop==1"},
+            "allowed is none for a package",
+        ),
+    ],
+)
+def test_a_build_that_cannot_be_is_refused(given: dict[str, Any], told: str) -> None:
+    (problem,) = problems(**given)
+    assert told in problem
+
+
+def test_packages_of_the_app_are_installed_with_those_of_the_build() -> None:
+    given: dict[str, Any] = {"flask_app_system_packages": ["imagemagick", "python3"]}
+    plan = planned(**given, flask_app_build_packages=["libpq-dev"])
+    assert plan.packages[-2:] == ["imagemagick", "libpq-dev"]
+    assert plan.packages.count("python3") == 1
+
+
 def test_text_makes_the_same_release_as_a_list() -> None:
     text = data(flask_app_extra_packages="a==1, b==2", flask_app_shared_paths="instance")
     listed = data(flask_app_extra_packages=["a==1", "b==2"], flask_app_shared_paths=["instance"])

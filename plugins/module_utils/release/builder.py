@@ -13,6 +13,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.environment import 
 from ansible_collections.flaskops.stack.plugins.module_utils.release import static, venv
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.commands import Commands
+from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
 from ansible_collections.flaskops.stack.plugins.module_utils.release.installer import install
 from ansible_collections.flaskops.stack.plugins.module_utils.release.manifest import manifest_of
 from ansible_collections.flaskops.stack.plugins.module_utils.release.options import Options
@@ -34,8 +35,15 @@ def build(options: Options, place: Place, owner: Owner) -> dict[str, Any]:
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, owner.uid, owner.gid)
     package = open_up(place, commands, options.requirement)
-    manifest = package.shown if package else manifest_of(place.app, place.code)
+    manifest = (
+        package.shown
+        if package
+        else manifest_of(
+            place.app, place.code, options.requirements, extra=bool(options.extra_packages)
+        )
+    )
     install(commands, options, manifest, package)
+    run_own(commands, options.build_commands)
     compile_code(commands)
     packages = list(venv.own_packages(place, package.name if package else ""))
     link_shared(commands, options.shared_paths, packages)
@@ -54,6 +62,19 @@ def build(options: Options, place: Place, owner: Owner) -> dict[str, Any]:
         "packages": installed,
         "static": published,
     }
+
+
+def run_own(commands: Commands, lines: list[str]) -> None:
+    """Run the shell lines that people add to the build; what they write is of the release."""
+    for number, line in enumerate(lines, 1):
+        _run_line(commands, line, f"command {number} of flask_app_build_commands")
+
+
+def _run_line(commands: Commands, line: str, name: str) -> None:
+    try:
+        commands.run("sh", "-c", line)
+    except ReleaseError as error:
+        raise ReleaseError(f"{name}: {error}") from None
 
 
 def compile_code(commands: Commands) -> None:

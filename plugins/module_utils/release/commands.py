@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
+from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint
 from ansible_collections.flaskops.stack.plugins.module_utils.release.place import Place
 from ansible_collections.flaskops.stack.plugins.module_utils.release.unpack import ArchiveError
 
@@ -88,7 +89,8 @@ class Commands:
         if done.returncode != 0:
             tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-OUTPUT_LINES:])
             text = f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}"
-            raise ReleaseError(self._without_secrets(text))
+            help_ = hint(done.stdout)
+            raise ReleaseError(self._without_secrets(f"{text}\n{help_}" if help_ else text))
         return done.stdout
 
     def _without_secrets(self, text: str) -> str:

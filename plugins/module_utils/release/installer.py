@@ -11,7 +11,8 @@ from ansible_collections.flaskops.stack.plugins.module_utils.release.dotenv_file
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.release.manifest import (
     LOCK,
-    REQUIREMENTS,
+    PROJECT,
+    SETUP,
     hash_locked,
     is_project,
 )
@@ -48,12 +49,14 @@ def install(commands: Commands, options: Options, manifest: str, package: Packag
 
 def install_code(commands: Commands, add: tuple[str, ...], manifest: str) -> None:
     """Install what a manifest asks for that uv and pip read alike."""
-    if manifest != REQUIREMENTS:
+    if not manifest:
+        return
+    if manifest in (PROJECT, SETUP):
         commands.run(*add, ".")
         return
     app = commands.place.app
-    locked = hash_locked((app / REQUIREMENTS).read_text("utf-8"))
-    commands.run(*add, "-r", REQUIREMENTS, *(["--require-hashes"] if locked else []))
+    locked = hash_locked((app / manifest).read_text("utf-8"))
+    commands.run(*add, "-r", manifest, *(["--require-hashes"] if locked else []))
     if is_project(app):
         commands.run(*add, "--no-deps", ".")
 

@@ -10,16 +10,26 @@ from pathlib import Path
 from ansible_collections.flaskops.stack.plugins.module_utils.release.dotenv_files import upwards
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
 
-LOCK, REQUIREMENTS, PROJECT = "uv.lock", "requirements.txt", "pyproject.toml"
+LOCK, PROJECT, SETUP = "uv.lock", "pyproject.toml", "setup.py"
 #: The most exact first.
-MANIFESTS = (LOCK, REQUIREMENTS, PROJECT, "setup.py")
+MANIFESTS = (LOCK, "requirements.txt", PROJECT, SETUP)
 HASH = re.compile(r"^[^#\n]*\s--hash=", re.MULTILINE)
 BUILD_SYSTEM = re.compile(r"^\[build-system\]", re.MULTILINE)
 WORKSPACE = "[tool.uv.workspace]"
 
 
-def manifest_of(app: Path, code: Path) -> str:
-    """The file that says what to install; raises ReleaseError when there is none."""
+def manifest_of(app: Path, code: Path, requirements: str, *, extra: bool) -> str:
+    """The file that says what to install, the given one or the first that is there.
+
+    None, as an empty text, is enough where extra packages are given. Raises ReleaseError.
+    """
+    where = "at the top of the source" if app == code else f"in {app.relative_to(code)}"
+    if requirements:
+        if not (app / requirements).is_file():
+            raise ReleaseError(
+                f"flask_app_requirements: found {requirements!r}; there is no such file {where}"
+            )
+        return requirements
     for name in MANIFESTS:
         if (app / name).is_file():
             if name == LOCK and not (app / PROJECT).is_file():
@@ -27,10 +37,12 @@ def manifest_of(app: Path, code: Path) -> str:
             if name == PROJECT and in_workspace(app, code):
                 return LOCK
             return name
-    where = "at the top of the source" if app == code else f"in {app.relative_to(code)}"
+    if extra:
+        return ""
     raise ReleaseError(
-        f"flask_app_source: found none of {', '.join(MANIFESTS)} {where}, "
-        "so nothing says what to install"
+        f"flask_app_source: found none of {', '.join(MANIFESTS)} {where}, so nothing says what to "
+        "install; name a file of another name with flask_app_requirements, or the packages "
+        "themselves with flask_app_extra_packages"
     )
 
 

@@ -33,6 +33,8 @@ class Options:
     uv_version: str
     python: str
     extra_packages: list[str]
+    requirements: str
+    build_commands: list[str]
     server_package: str
     build_environment: str
     shared_paths: list[str]

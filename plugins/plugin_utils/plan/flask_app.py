@@ -45,6 +45,8 @@ AS_GIVEN = (
     "installer",
     "uv_version",
     "extra_packages",
+    "requirements",
+    "build_commands",
     "server_package",
     "shared_paths",
     "static",
@@ -163,7 +165,9 @@ def packages(options: Mapping[str, Any], source: Source) -> list[str]:
     maker = "python3-pip-whl" if options["flask_app_installer"] == "uv" else "python3-venv"
     found = ["brotli", "ca-certificates", "python3", maker]
     found += ["git"] if source.kind == "git" else []
-    return found + (["openssh-client"] if source.ssh else [])
+    found += ["openssh-client"] if source.ssh else []
+    own = [*options["flask_app_system_packages"], *options["flask_app_build_packages"]]
+    return list(dict.fromkeys(found + own))
 
 
 def git(home: str, source: Source, key: DeployKey) -> dict[str, Any]:

@@ -49,6 +49,8 @@ OUTSIDE = re.compile(r"/.*|(.*/)?\.\.?(/.*)?|", re.DOTALL)
 #: What the subdirectory of a source is not, besides.
 UNCLEAR = re.compile(r".*//.*|~.*", re.DOTALL)
 URL_PREFIX = re.compile(r"((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?")
+#: Debian's rule for the names of packages.
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 #: A user that may do anything, by name or number.
 ROOT = ("root", "0")
 
@@ -73,6 +75,12 @@ def option_problems(options: Mapping[str, Any]) -> list[str]:
             )
         )
     problems += fingerprint_problems(options["flask_app_static_fingerprint"])
+    for name in ("flask_app_system_packages", "flask_app_build_packages"):
+        allowed = "are names of packages of the distribution, such as libpq-dev"
+        problems += rules.all_match(name, options[name], PACKAGE, allowed)
+    if not all(line.strip() for line in options["flask_app_build_commands"]):
+        value = options["flask_app_build_commands"]
+        problems.append(rules.found("flask_app_build_commands", value, "are shell lines"))
     for name, least in (
         ("flask_app_secret_key_days", 0),
         ("flask_app_static_max_age", 0),
@@ -112,6 +120,7 @@ def source_problems(options: Mapping[str, Any], source: Source, key: DeployKey) 
     """What is wrong with the source and with what is said of it."""
     return (
         kind_problems(source)
+        + requirements_problems(options, source)
         + checksum_problems(options["flask_app_checksum"], source)
         + key_problems(key, source)
         + subdirectory_problems(options["flask_app_subdirectory"], source)
@@ -164,6 +173,25 @@ def key_problems(key: DeployKey, source: Source) -> list[str]:
             " a private ssh key, and the text of one"
         )
     return problems
+
+
+def requirements_problems(options: Mapping[str, Any], source: Source) -> list[str]:
+    """A requirements file that is not in the source, or one for what has none."""
+    path = options["flask_app_requirements"]
+    if path and OUTSIDE.fullmatch(path):
+        allowed = "is a relative path in the source, without . or .."
+        return [rules.found("flask_app_requirements", path, allowed)]
+    if path and source.is_package:
+        return [
+            f"flask_app_requirements: found {rules.shown(path)}; allowed is none for a package,"
+            f" {source.shown}"
+        ]
+    top = Path(source.address) / options["flask_app_subdirectory"]
+    if path and source.kind == "directory" and not (top / path).is_file():
+        return [
+            f"flask_app_requirements: found {rules.shown(path)}, which is no file of {source.shown}"
+        ]
+    return []
 
 
 def subdirectory_problems(path: str, source: Source) -> list[str]:

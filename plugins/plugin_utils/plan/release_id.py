@@ -30,6 +30,8 @@ def recipe_digest(options: Mapping[str, Any], source: Source) -> str:
     more = {
         "subdirectory": options["flask_app_subdirectory"],
         "requirement": source.requirement,
+        "requirements": options["flask_app_requirements"],
+        "build_commands": options["flask_app_build_commands"],
     }
     recipe |= {name: value for name, value in more.items() if value}
     text = json.dumps(recipe, sort_keys=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
+from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint
 
 from release_shop import Shop
 
@@ -34,6 +35,46 @@ def test_source_that_says_nothing_of_its_needs_is_refused(shop: Shop, home: Path
     with pytest.raises(ReleaseError, match=r"uv\.lock, requirements\.txt"):
         shop.build({"app.py": ""})
     assert not (home / "releases/abc-1/release.json").exists()
+
+
+def test_extra_packages_are_enough_of_a_manifest(shop: Shop, home: Path) -> None:
+    commands = shop.build({"app.py": ""}, extra_packages=["flask==3.1.2"])
+    assert [line for line in commands if "install" in line] == [
+        "uv pip install --python venv flask==3.1.2"
+    ]
+    assert json.loads((home / "releases/abc-1/release.json").read_text())["manifest"] == ""
+
+
+def test_a_requirements_file_can_have_any_name(shop: Shop, home: Path) -> None:
+    files = {
+        "requirements/live.txt": "flask --hash=sha256:00\n",
+        "uv.lock": "",
+        "pyproject.toml": "",
+    }
+    commands = shop.build(files, requirements="requirements/live.txt")
+    assert "uv pip install --python venv -r live.txt --require-hashes" in commands
+    assert not any("sync" in line for line in commands)
+    record = json.loads((home / "releases/abc-1/release.json").read_text())
+    assert record["manifest"] == "requirements/live.txt"
+
+
+def test_a_requirements_file_that_is_not_there_is_named(shop: Shop) -> None:
+    with pytest.raises(
+        ReleaseError, match=r"flask_app_requirements: found 'live\.txt'; there is no"
+    ):
+        shop.build({"requirements.txt": ""}, requirements="live.txt")
+
+
+def test_build_commands_run_in_the_filled_virtualenv_before_the_release_is_sealed(
+    shop: Shop,
+) -> None:
+    lines = ["flask translate compile", "npm ci && npm run build"]
+    commands = shop.build({"requirements.txt": ""}, build_commands=lines)
+    own = [commands.index(f"sh -c {line}") for line in lines]
+    assert own == sorted(own)
+    assert commands.index("uv pip install --python venv -r requirements.txt") < own[0]
+    # The code is compiled after that, with what they have written.
+    assert own[1] == len(commands) - 2
 
 
 @pytest.mark.parametrize(
@@ -105,3 +146,42 @@ def test_the_lock_of_a_workspace_locks_its_members(
     files = {"uv.lock": "", "pyproject.toml": root, "services/shop/pyproject.toml": ""}
     shop.build(files, **SUB)
     assert json.loads((home / "releases/abc-1/release.json").read_text())["manifest"] == manifest
+
+
+@pytest.mark.parametrize(
+    ("output", "package"),
+    [
+        ("Error: pg_config executable not found.", "libpq-dev"),
+        (
+            "./psycopg/psycopg.h:35:10: fatal error: libpq-fe.h: No such file or directory",
+            "libpq-dev",
+        ),
+        ("/bin/sh: 1: mysql_config: not found", "default-libmysqlclient-dev"),
+        ("Exception: Can not find valid pkg-config name.", "default-libmysqlclient-dev"),
+        ("Error: Please make sure the libxml2 and libxslt development packages", "libxml2-dev"),
+        ("RequiredDependencyException: jpeg", "libjpeg-dev"),
+        ("error: can't find Rust compiler", "cargo"),
+        ("c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory", "libffi-dev"),
+        ("src/a.c:1:10: fatal error: Python.h: No such file or directory", "python3-dev"),
+        (
+            "error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory",
+            "build-essential",
+        ),
+        ("error: command 'gcc' failed: No such file or directory", "build-essential"),
+        ("unable to execute 'gcc': No such file or directory", "build-essential"),
+        ("error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", "build-essential"),
+        ("Exception: you need a C compiler to build uWSGI", "build-essential"),
+        ("a.c:1:10: fatal error: rare/thing.h: No such file or directory", "has rare/thing.h"),
+    ],
+)
+def test_a_build_that_lacks_a_package_says_which(output: str, package: str) -> None:
+    told = hint(f"Building\n{output}\nfailed")
+    assert told.startswith("flask_app_build_packages: ")
+    assert package in told
+
+
+@pytest.mark.parametrize(
+    "output", ["", "No matching distribution found for flask==99", "pg_config"]
+)
+def test_nothing_is_guessed(output: str) -> None:
+    assert hint(output) == ""
