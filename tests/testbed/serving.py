@@ -183,6 +183,9 @@ class Serving:
         for path in ("/etc/x", f"{HOME}/x", "/opt/shop/x"):
             assert any(said in host.run(f"{mount} touch {path}").stderr for said in DENIED), path
 
+    def test_a_refused_system_call_is_an_error_of_the_app(self, host: Any) -> None:
+        assert ask(host, "/nice")["nice"] == "Operation not permitted"
+
     def test_unit_scores_well(self, host: Any) -> None:
         told = host.check_output(f"systemd-analyze security --no-pager shop@{live(host)}.service")
         score = re.search(r"Overall exposure level for .*: ([\d.]+)", told)

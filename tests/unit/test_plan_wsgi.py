@@ -181,6 +181,10 @@ def test_a_sandbox_can_be_opened() -> None:
     assert "NoNewPrivileges=yes" in lines
 
 
+def test_a_refused_call_is_an_error_and_not_the_end() -> None:
+    assert "SystemCallErrorNumber=EPERM" in wsgi()["unit"]["settings"]
+
+
 def test_a_health_check_says_only_what_it_was_given() -> None:
     health = wsgi(wsgi_health_checks=[{"path": "/db", "status": "200,204"}])["health"]
     assert health["more"] == [{"path": "/db", "status": [200, 204]}]

@@ -11,6 +11,13 @@ if os.environ.get("BROKEN") == "import":
     import no_such_module
 
 
+def nice():
+    try:
+        return os.nice(1)
+    except OSError as error:
+        return error.strerror
+
+
 def application(environ, start_response):
     path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
     if path == "/health":
@@ -21,6 +28,7 @@ def application(environ, start_response):
     if path == "/slow":
         time.sleep(float(query["s"][0]))
     told = {
+        "nice": nice() if path == "/nice" else None,
         "pid": os.getpid(),
         "uid": os.getuid(),
         "generation": os.environ["FLASKOPS_GENERATION"],

@@ -37,6 +37,8 @@ SANDBOX: Mapping[str, Any] = {
     "LockPersonality": True,
     "MemoryDenyWriteExecute": True,
     "SystemCallArchitectures": "native",
+    # A call that is refused is an error that the app can handle and show, not the end of a worker.
+    "SystemCallErrorNumber": "EPERM",
     # Gunicorn changes the owner of its workers' temporary files.
     "SystemCallFilter": ["@system-service", "~@privileged @resources", "@chown"],
 }
