@@ -42,7 +42,8 @@ class AppEnvironment:
 def app_environment(options: Mapping[str, Any], controller: Controller) -> AppEnvironment:
     """The environment from the typed options of role flask_app."""
     found = given_environment(options, controller)
-    values = found.for_flask()
+    # A .flaskenv for development, which many apps ship, does not turn the debugger on.
+    values = {"FLASK_DEBUG": False, **found.for_flask()}
     names = found.merged()
     problems = list(found.problems)
     return AppEnvironment(
