@@ -88,6 +88,23 @@ def test_the_one_that_failed_is_named_with_its_exit_code_and_last_lines(
     assert len(systemd.ran) == 2, "the third was not run"
 
 
+@pytest.mark.parametrize(
+    ("line", "hinted"),
+    [
+        ("OSError: [Errno 30] Read-only file system: 'messages.mo'", True),
+        ("PermissionError: [Errno 13] Permission denied: 'static/a.css'", True),
+        ("no such table: user", False),
+    ],
+)
+def test_a_command_that_writes_into_the_code_is_told_where_it_belongs(
+    systemd: FakeSystemd, line: str, *, hinted: bool
+) -> None:
+    systemd.ends = [(1, [line, "failed"])]
+    with pytest.raises(CommandError) as failed:
+        run_all(UNIT, [FIRST], MARKER, 60, systemd)
+    assert ("flask_app_build_commands" in str(failed.value).splitlines()[-1]) is hinted
+
+
 def test_all_of_them_have_the_time_together(
     systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

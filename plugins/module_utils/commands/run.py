@@ -15,6 +15,12 @@ from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Syst
 
 #: Lines of a failed command in the error: one screen.
 OUTPUT_LINES = 40
+#: What a program says that writes where it may not, into the code as a rule.
+REFUSED = ("Read-only file system", "Permission denied")
+SEALED = (
+    "The code of a release is sealed: what writes into it, compiled translations or collected "
+    "static files, belongs into flask_app_build_commands."
+)
 UNDER_WAY = ("activating", "active", "deactivating")
 
 
@@ -60,4 +66,5 @@ def told(failed: Command, why: str, lines: Sequence[str]) -> str:
     """What is said of a command that failed: which it was, and the end of its output."""
     command = [f"  {line}" for line in failed.command.splitlines()]
     output = [f"  | {line}" for line in lines[-OUTPUT_LINES:]]
-    return "\n".join([f"{failed.name} {why}, so nothing was switched:", *command, *output])
+    hint = [SEALED] if any(sign in line for sign in REFUSED for line in lines) else []
+    return "\n".join([f"{failed.name} {why}, so nothing was switched:", *command, *output, *hint])
