@@ -204,7 +204,7 @@ def test_a_value_of_null_takes_a_name_away() -> None:
 
 
 def test_a_dict_may_come_as_text_from_the_command_line() -> None:
-    assert environment(flask_app_env='{"A": "x"}')["A"] == "x"
+    assert environment(flask_app_env='{"A": "x"}') == {"A": "x", "FLASK_DEBUG": "false"}
 
 
 def test_debug_is_off_whatever_the_app_ships() -> None:

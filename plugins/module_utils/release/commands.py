@@ -89,8 +89,8 @@ class Commands:
         if done.returncode != 0:
             tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-OUTPUT_LINES:])
             text = f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}"
-            help_ = hint(done.stdout)
-            raise ReleaseError(self._without_secrets(f"{text}\n{help_}" if help_ else text))
+            told = "\n".join(filter(None, (text, hint(done.stdout))))
+            raise ReleaseError(self._without_secrets(told))
         return done.stdout
 
     def _without_secrets(self, text: str) -> str:

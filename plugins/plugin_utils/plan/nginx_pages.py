@@ -111,7 +111,7 @@ def files(options: Mapping[str, Any], *, alone: bool, fallback: str) -> dict[str
     """The files that nginx serves itself, and what follows when there is no such file."""
     static = options["nginx_static"]
     kept = options["nginx_static_kept"] if static and not alone else ""
-    otherwise = f"@{fallback}_kept" if kept else f"@{fallback}"
+    app = f"@{fallback}_kept" if kept else f"@{fallback}"
     return {
         "places": [
             {
@@ -121,7 +121,7 @@ def files(options: Mapping[str, Any], *, alone: bool, fallback: str) -> dict[str
             }
             for url, place in static.items()
         ],
-        "missing": "" if alone else otherwise,
+        "missing": "" if alone else app,
         "kept": kept,
         "max_age": options["nginx_static_max_age"],
         "fingerprint": fingerprint(options),
