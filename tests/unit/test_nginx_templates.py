@@ -123,7 +123,8 @@ def test_two_sites_never_both_claim_the_default(render: Render) -> None:
     "header",
     [
         "Host $host$flaskops_host_port",
-        'Connection ""',
+        "Upgrade $flaskops_upgrade",
+        "Connection $flaskops_connection",
         "X-Request-ID $request_id",
         "X-Forwarded-For $remote_addr",
         "X-Forwarded-Proto $scheme",
@@ -152,7 +153,7 @@ def test_the_uwsgi_protocol_has_a_counterpart_of_everything(render: Render) -> N
     for name in ("connect_timeout", "read_timeout", "send_timeout", "buffers", "buffer_size"):
         assert directives(uwsgi, f"uwsgi_{name}") == directives(http, f"proxy_{name}")
     params = dict(line.split(" ", 1) for line in directives(uwsgi, "uwsgi_param"))
-    assert params.pop("HTTP_CONNECTION") == "close"
+    assert params.pop("HTTP_CONNECTION") == "$flaskops_uwsgi_connection"
     for header in directives(http, "proxy_set_header"):
         name, value = header.split(" ")
         if name != "Connection":
@@ -464,6 +465,13 @@ def test_a_syslog_server_gets_both_logs_besides(render: Render) -> None:
     assert [len(directives(main, name)) for name in ("access_log", "error_log")] == [2, 2]
     main = render(nginx_config={"access_log": "off"})["/etc/nginx/nginx.conf"]
     assert directives(main, "access_log") == ["off"]
+
+
+def test_server_text_cannot_take_the_sites_headers_away(render: Render) -> None:
+    text = "location /ws {\n    proxy_set_header X-Mine 1;\n    proxy_pass http://app;\n}\n"
+    (server,) = servers(site(render(nginx_server_config=text)))
+    top, _, location = server.partition("location /ws")
+    assert directives(top, "proxy_set_header") == directives(location, "proxy_set_header")[1:]
 
 
 def test_server_text_stands_verbatim_at_the_end(render: Render) -> None:

@@ -158,6 +158,8 @@ def test_timers_are_on_one_host() -> None:
     [
         ({}, "gunicorn==27.0.1"),
         ({"gunicorn_version": "26.0.0"}, "gunicorn==26.0.0"),
+        ({"gunicorn_worker_class": "gevent"}, "gunicorn[gevent]==27.0.1"),
+        ({"gunicorn_worker_class": "asgi"}, "gunicorn==27.0.1"),
         ({"wsgi_server": "uwsgi"}, "pyuwsgi==2.0.30"),
         ({"wsgi_server": "uwsgi", "uwsgi_package": "distribution"}, ""),
     ],

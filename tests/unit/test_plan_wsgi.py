@@ -203,6 +203,15 @@ def test_what_a_server_hands_over() -> None:
     assert uwsgi["command"].endswith(" pyuwsgi --ini {generation}/uwsgi.ini")
 
 
+def test_asgi_is_served_by_http_alone_and_has_no_threads() -> None:
+    told = planned("gunicorn", gunicorn_worker_class="asgi", wsgi_protocol="uwsgi").problems
+    assert told == ['wsgi_protocol: found "uwsgi"; allowed with ASGI is http']
+    data = planned("gunicorn", gunicorn_worker_class="asgi", gunicorn_threads=8).data
+    assert (data["application"], data["threads"]) == ("asgi_application", 1)
+    data = planned("gunicorn", gunicorn_worker_class="gevent", gunicorn_threads=8).data
+    assert (data["application"], data["threads"]) == ("application", 8)
+
+
 def test_uwsgi_of_the_distribution() -> None:
     plan = planned("uwsgi", uwsgi_package="distribution", wsgi_venv=".venv")
     assert plan.packages == ["uwsgi-core", "uwsgi-plugin-python3"]

@@ -20,6 +20,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.generation.finish i
     finish,
     withdraw,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.generation.hints import hint
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycle import Lifecycle
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.report import (
     aftermath,
@@ -75,7 +76,9 @@ def perform(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> Ou
         return Outcome({"actions": life.actions}, f"Not switched: {error}")
     except SwitchError as error:
         after = aftermath(life.store, systemd, app.name)
-        text = "\n".join([f"{error}. {after}", *(f"  | {line}" for line in error.log)])
+        advice = hint(error.log)
+        lines = [f"{error}. {after}", *(f"  | {line}" for line in error.log), advice]
+        text = "\n".join(line for line in lines if line)
         return Outcome({"actions": life.actions}, text)
     return Outcome(result)
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.flaskops.stack.plugins.module_utils.release import venv
 from ansible_collections.flaskops.stack.plugins.module_utils.release.commands import Commands
 from ansible_collections.flaskops.stack.plugins.module_utils.release.dotenv_files import (
@@ -66,4 +68,7 @@ def lacking(place: Place, server_package: str) -> list[str]:
     reads_files = bool(dotenv_files(place.app, place.code))
     there = venv.installed(place)
     needed = (server_package, DOTENV if reads_files else "")
-    return [one for one in needed if one and requirement_name(one) not in there]
+    absent = [one for one in needed if one and requirement_name(one) not in there]
+    # What a kind of worker needs, beside a server of the app's own version.
+    extra = re.match(r"[\w.-]+\[[^]]+\]", server_package)
+    return [*absent, extra[0]] if extra and server_package not in absent else absent

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import urllib.parse
 from collections.abc import Iterable
@@ -12,24 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from . import health, record
+from .farewell import closer, farewell, is_websocket
 from .finder import find_app
+from .kind import refuse
 from .peers import UNIT, Peers
 from .static import with_published
 from .wsgi import Environ, StartResponse, Wsgi
 
+#: Server-Sent Events, and the header by which nginx passes each one on as it comes.
+STREAM = "text/event-stream"
+STREAMED = ("X-Accel-Buffering", "no")
+#: The connection of a request, from Gunicorn.
+SOCKET = "gunicorn.socket"
 #: Where Gunicorn's log finds the path.
 LOGGED_PATH = "flaskops.path"
 #: Where Gunicorn's log finds that a request only asked whether the app is well.
 HEALTH_CHECK = "flaskops.health_check"
-#: The least that is logged, by Python's name for it, unless the app says otherwise itself.
-LOG_LEVEL = "FLASKOPS_LOG_LEVEL"
 
 
 def build_application(config: dict[str, Any], directory: Path | None = None) -> Wsgi:
     """The app behind its proxies, naming its release to who knows the generation's token."""
-    if os.environ.get(LOG_LEVEL):
-        logging.getLogger().setLevel(os.environ[LOG_LEVEL].upper())
+    record.set_log_level()
     app = find_app(config["entrypoint"])
+    refuse(app, asgi=False)
     hops = config["proxy_hops"]
     if hops > 0:
         from werkzeug.middleware.proxy_fix import ProxyFix
@@ -49,24 +53,30 @@ def build_application(config: dict[str, Any], directory: Path | None = None) -> 
         if not peers.may_ask(environ):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"This host may not ask.\n"]
-        if environ.get(health.TOKEN_HEADER) != token:
-            return app(environ, start_response)
+        known = environ.get(health.TOKEN_HEADER) == token
 
-        def named(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, [*headers, (health.RELEASE_HEADER, release)], *rest)
+        def told(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if known:
+                headers = [*headers, (health.RELEASE_HEADER, release)]
+            if any(v.startswith(STREAM) and k.lower() == "content-type" for k, v in headers):
+                headers = [*headers, STREAMED]
+            return start_response(status, headers, *rest)
 
-        return app(environ, named)
+        if is_websocket(environ) and SOCKET in environ:
+            with farewell.until_then(closer(environ[SOCKET])):
+                return app(environ, told)
+        return app(environ, told)
 
     return application
 
 
-def logged_path(environ: Environ) -> str:
+def logged_path(environ: Environ, encoding: str = "latin-1") -> str:
     """The path for the log, quoted: the servers' own variables have a line break in it as it is.
 
     Without the query, which can hold secrets.
     """
     path = environ.get("PATH_INFO", "")
-    return urllib.parse.quote(path, safe="/!$&'()*+,;=:@~", encoding="latin-1", errors="replace")
+    return urllib.parse.quote(path, safe="/!$&'()*+,;=:@~", encoding=encoding, errors="replace")
 
 
 def _decoded_once(app: Wsgi) -> Wsgi:

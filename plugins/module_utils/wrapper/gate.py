@@ -20,18 +20,25 @@ class NotReadyError(Exception):
     """The app did not pass its own health check."""
 
 
-def gate(application: Wsgi, directory: Path | None = None) -> None:
-    """Ask ``application`` for its health path before it may serve; NotReadyError if it fails.
+def due(directory: Path, config: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """The checks that a worker has to pass, each with what it asks in words.
 
     A generation that has proved itself once is not asked again: a cache that is down when a worker
     restarts must not keep the site down.
     """
-    directory = directory or record.own_directory()
     if (directory / record.PROVED_FILE).exists():
-        return
+        return []
+    return [
+        (check, f"GET {check['path']} (Host: {check['host']}, {check['scheme']})")
+        for check in health.checks(config["health"])
+    ]
+
+
+def gate(application: Wsgi, directory: Path | None = None) -> None:
+    """Ask ``application`` for its health path before it may serve; NotReadyError if it fails."""
+    directory = directory or record.own_directory()
     config = record.settings(directory)
-    for check in health.checks(config["health"]):
-        asked = f"GET {check['path']} (Host: {check['host']}, {check['scheme']})"
+    for check, asked in due(directory, config):
         with _deadline(check["timeout"], asked):
             status, body = _ask(application, check, config["proxy_hops"])
         problem = health.unhealthy(status, body, check)

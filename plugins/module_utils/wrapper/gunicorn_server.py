@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
-from . import record
-from .app import HEALTH_CHECK, build_application
+from . import health, record
+from .app import HEALTH_CHECK, LOGGED_PATH, build_application, logged_path
+from .asgi import AsgiApplication
+from .farewell import farewell
+from .finder import find_asgi_app
 from .gate import gate
-from .workers import report
+from .kind import refuse
+from .workers import Readiness, WorkerDiedError, report
 from .wsgi import Environ, Wsgi
 
 #: Exit code of a worker that cannot boot, Gunicorn's own: it then gives up instead of retrying.
@@ -27,13 +31,54 @@ def for_gunicorn() -> Wsgi:
         raise SystemExit(BOOT_ERROR) from None
 
 
-def gate_or_exit(application: Wsgi) -> None:
-    """The gate for a worker process: it ends when it may not serve."""
+def for_asgi_workers() -> AsgiApplication:
+    """The same for a worker that speaks ASGI."""
+    try:
+        config = record.settings()
+        record.set_log_level()
+        app = find_asgi_app(config["entrypoint"])
+        refuse(app, asgi=True)
+        return AsgiApplication(app, config)
+    except Exception as error:
+        report(error)
+        raise SystemExit(BOOT_ERROR) from None
+
+
+def loaded(worker: Any, readiness: Readiness) -> None:
+    """What a worker does when it has loaded the app; it ends when it may not serve.
+
+    One that speaks ASGI passes the gate when the app's own start is over, of which the server tells
+    the app itself.
+    """
+    farewell.belongs_to(worker)
+    application = worker.asgi if hasattr(worker, "asgi") else worker.wsgi
+    if isinstance(application, AsgiApplication):
+        application.passed = lambda: readiness.worker_passed(worker.age)
+        return
     try:
         gate(application)
     except Exception as error:
         report(error)
         raise SystemExit(BOOT_ERROR) from None
+    readiness.worker_passed(worker.age)
+
+
+def died(server: Any, readiness: Readiness) -> None:
+    """End the server when a worker has died before all of them had passed the gate.
+
+    Gunicorn would replace it again and again, until the time for the start is over. A server that
+    is stopped has closed its sockets.
+    """
+    if server.LISTENERS and not readiness.complete():
+        from gunicorn.errors import HaltServer
+
+        report(WorkerDiedError())
+        raise HaltServer("A worker died.", BOOT_ERROR)
+
+
+@cache
+def _only_a_check() -> Callable[[Environ], bool]:
+    return health.only_asks(record.settings())
 
 
 def worth_logging(status: str, environ: Environ) -> bool:
@@ -59,6 +104,10 @@ def log_only(worth: Callable[[str, Environ], bool]) -> None:
 
     @wraps(every)
     def access(log: Any, response: Any, request: Any, environ: Environ, took: Any) -> None:
+        if LOGGED_PATH not in environ:  # by ASGI, whose server makes one for the log alone
+            environ[LOGGED_PATH] = logged_path(environ, "utf-8")
+            if _only_a_check()(environ):
+                environ[HEALTH_CHECK] = "yes"
         if worth(str(response.status), environ):
             every(log, response, request, environ, took)
 

@@ -39,29 +39,35 @@ class Peers:
 
     def may_ask(self, environ: Environ) -> bool:
         """Whether this request may reach the app; when not, its connection ends after it."""
-        self._look()
-        if not self.listed:
+        if not self._are_listed():
             return True
-        allowed: bool | None
         with ExitStack() as opened:
             connection = _connection(environ, opened)
             try:
                 address, own = _ends(connection, environ)
             except OSError:  # it has gone away
                 return False
-            allowed = address == own or self.judged[1].get(address)
-            if allowed is None:
-                allowed = self._judge(address, *self.judged)
+            allowed = self._is_one(address, own)
             if not allowed and connection:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RD)
         return allowed
 
-    def _look(self) -> None:
-        """Read the list when it is time; when it cannot be read, the last one holds."""
+    def may_come(self, address: str, own: str) -> bool:
+        """Whether a peer that the server itself names may ask, at this end of its connection."""
+        return not self._are_listed() or self._is_one(address, own)
+
+    def _is_one(self, address: str, own: str) -> bool:
+        if address == own:
+            return True
+        known = self.judged[1].get(address)
+        return self._judge(address, *self.judged) if known is None else known
+
+    def _are_listed(self) -> bool:
+        """Whether there is a list, read when it is time; when it cannot be, the last one holds."""
         now = time.monotonic()
         if not self.unit or (self.listed is not None and now - self.looked < LOOK_AT_PEERS):
-            return
+            return bool(self.listed)
         self.looked = now
         try:
             text = Path(self.unit).read_text(encoding="utf-8")
@@ -76,6 +82,7 @@ class Peers:
                     networks.append(ipaddress.ip_network(one, strict=False))
             self.judged = (networks, {})
             self.listed = listed
+        return bool(self.listed)
 
     def _judge(self, text: str, networks: list[Any], known: dict[str, bool]) -> bool:
         address: Any = ipaddress.ip_address(text.partition("%")[0])

@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
 SETTINGS_FILE = "generation.json"
+#: The least that is logged, by Python's name for it, unless the app says otherwise itself.
+LOG_LEVEL = "FLASKOPS_LOG_LEVEL"
 #: This file says that the generation has passed the gate once.
 PROVED_FILE = "proved"
 
@@ -23,3 +27,9 @@ def settings(directory: Path | None = None) -> dict[str, Any]:
     path = (directory or own_directory()) / SETTINGS_FILE
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
+
+
+def set_log_level() -> None:
+    """What the app logs, before it says so itself."""
+    if os.environ.get(LOG_LEVEL):
+        logging.getLogger().setLevel(os.environ[LOG_LEVEL].upper())

@@ -35,6 +35,8 @@ MORE_TYPES = {
 }
 #: Bytes of a file that are read at a time.
 BLOCK = 65536
+#: Status, headers and body.
+Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
 def with_published(app: Wsgi, directory: Path) -> Wsgi:
@@ -42,9 +44,20 @@ def with_published(app: Wsgi, directory: Path) -> Wsgi:
 
     A web host that does not run the app asks it for them.
     """
-    roots = (directory / "release" / "public", directory.parent.parent / "assets")
-    published = Published(app, *(os.fsencode(os.path.realpath(root)) for root in roots))
-    return published if published.tops else app
+    published = Published.of(directory)
+    if not published.tops:
+        return app
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if published.may_have(environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]):
+            answer = published.answer(environ)
+            if answer:
+                status, headers, body = answer
+                start_response(status, headers)
+                return body
+        return app(environ, start_response)
+
+    return application
 
 
 class Published:
@@ -53,22 +66,30 @@ class Published:
     As nginx does where it has them: roles/nginx/templates/parts/pages.jinja.
     """
 
-    def __init__(self, app: Wsgi, *roots: bytes) -> None:
-        self.app = app
+    @classmethod
+    def of(cls, directory: Path) -> Published:
+        """The files of a generation, and those that its app keeps for pages that are open."""
+        roots = (directory / "release" / "public", directory.parent.parent / "assets")
+        return cls(*(os.fsencode(os.path.realpath(root)) for root in roots))
+
+    def __init__(self, *roots: bytes) -> None:
         self.roots = roots
         #: What stands at the top: no other path costs more than a look in here.
         self.tops = {name.decode("latin-1") for root in roots for name in _listed(root)}
         self.fingerprint = re.compile(os.environ.get(STATIC_FINGERPRINT, DEFAULT_FINGERPRINT))
         self.max_age = os.environ.get(STATIC_MAX_AGE, DEFAULT_MAX_AGE)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path[1:].partition("/")[0] in self.tops and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            found = self._find(path)
-            if found:
-                with suppress(OSError):  # it cannot be read
-                    return self._answer(*found, environ, start_response)
-        return self.app(environ, start_response)
+    def may_have(self, path: str, method: str) -> bool:
+        """Whether it is worth a look."""
+        return path[1:].partition("/")[0] in self.tops and method in ("GET", "HEAD")
+
+    def answer(self, environ: Environ) -> Answer | None:
+        """The answer where there is such a file that can be read."""
+        found = self._find(environ["PATH_INFO"])
+        if found:
+            with suppress(OSError):
+                return self._answer(*found, environ)
+        return None
 
     def _find(self, path: str) -> tuple[bytes, os.stat_result] | None:
         """Place and status of the file that a path names."""
@@ -91,9 +112,8 @@ class Published:
         place: bytes,
         status: os.stat_result,
         environ: Environ,
-        start_response: StartResponse,
-    ) -> Iterable[bytes]:
-        """The answer; an OSError comes before it has begun."""
+    ) -> Answer:
+        """The answer, or OSError."""
         path = environ["PATH_INFO"]
         headers = [("Content-Type", _type(path)), ("Cache-Control", self._cache_control(path))]
         accepted = _accepted(environ.get("HTTP_ACCEPT_ENCODING", ""))
@@ -110,26 +130,23 @@ class Published:
         modified = formatdate(int(status.st_mtime), usegmt=True)
         headers += [("ETag", tag), ("Last-Modified", modified), ("Accept-Ranges", "bytes")]
         if _known(environ, tag, modified):
-            start_response("304 Not Modified", headers[1:])
-            return []
+            return "304 Not Modified", headers[1:], ()
         begin, end = _range(environ, size, tag, modified)
         if begin >= end and size:
             headers = [("Content-Range", f"bytes */{size}"), ("Content-Length", "0")]
-            start_response("416 Range Not Satisfiable", headers)
-            return []
+            return "416 Range Not Satisfiable", headers, ()
         headers.append(("Content-Length", str(end - begin)))
         whole = (begin, end) == (0, size)
         if not whole:
             headers.append(("Content-Range", f"bytes {begin}-{end - 1}/{size}"))
         file = io.FileIO(place)
-        start_response("200 OK" if whole else "206 Partial Content", headers)
+        status_line = "200 OK" if whole else "206 Partial Content"
         if environ["REQUEST_METHOD"] == "HEAD" or not size:
             file.close()
-            return []
+            return status_line, headers, ()
         if whole and "wsgi.file_wrapper" in environ:
-            wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file, BLOCK)
-            return wrapped
-        return _blocks(file, begin, end)
+            return status_line, headers, environ["wsgi.file_wrapper"](file, BLOCK)
+        return status_line, headers, _blocks(file, begin, end)
 
     def _cache_control(self, path: str) -> str:
         if self.fingerprint.pattern and self.fingerprint.search(path):

@@ -34,7 +34,9 @@ def for_uwsgi() -> Wsgi:
 
     # For what the app starts itself: uWSGI has put the program there that it runs in.
     sys.executable = os.path.join(sys.prefix, "bin", "python")
+    readiness = Readiness(_first_workers(uwsgi.numproc, uwsgi.opt))
     try:
+        readiness.worker_begins(uwsgi.worker_id())
         config = record.settings()
         built, only_a_check = build_application(config), health.only_asks(config)
         logs = WE_LOG in _given(uwsgi.opt, "set-placeholder")
@@ -42,7 +44,6 @@ def for_uwsgi() -> Wsgi:
     except Exception as error:
         report(error)
         raise SystemExit(UWSGI_BOOT_ERROR) from None
-    readiness = Readiness(_first_workers(uwsgi.numproc, uwsgi.opt))
     readiness.worker_passed(uwsgi.worker_id())
     while not readiness.complete():
         time.sleep(LOOK_AGAIN)

@@ -17,12 +17,18 @@ from .launch import NOTIFY_SOCKET, SHARED_FD
 REASONS = (
     "The app cannot be loaded: ",
     "Health check failed: ",
+    "A worker died before it could answer: ",
     "[strict-mode] unknown config directive: ",
 )
 #: Memory of all workers: byte 0 is set by the first that could not load the app, byte n by worker n
-#: when it has passed. Shared by fork; in uWSGI, whose workers import this file each for itself, by
-#: the descriptor that ``launch`` left open.
+#: when it has passed, and byte n of the second half when it begins. Shared by fork; in uWSGI, whose
+#: workers import this file each for itself, by the descriptor that ``launch`` left open.
+HALF = mmap.PAGESIZE // 2
 _shared = mmap.mmap(int(os.environ.pop(SHARED_FD, "-1")), mmap.PAGESIZE)
+
+
+class WorkerDiedError(Exception):
+    """A worker has ended before all of them had passed the gate."""
 
 
 def report(error: Exception) -> None:
@@ -32,6 +38,8 @@ def report(error: Exception) -> None:
     _shared[0] = 1
     if isinstance(error, NotReadyError):
         sys.stderr.write(f"{REASONS[1]}{error}\n")
+    elif isinstance(error, WorkerDiedError):
+        sys.stderr.write(f"{REASONS[2]}the lines above say how\n")
     else:  # with the app's own frames, not ours and not the import system's
         frames = traceback.extract_tb(error.__traceback__)
         foreign = (os.path.dirname(__file__), "<frozen")
@@ -55,6 +63,15 @@ class Readiness:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.address = os.environ.pop("NOTIFY_SOCKET", "") or os.environ.pop(NOTIFY_SOCKET, "")
+
+    def worker_begins(self, number: int) -> None:
+        """Worker ``number`` (from 1) loads the app; WorkerDiedError when that has ended it before.
+
+        For a server that replaces such a worker without asking.
+        """
+        if _shared[HALF + number] and not self.complete():
+            raise WorkerDiedError
+        _shared[HALF + number] = 1
 
     def worker_passed(self, number: int) -> bool:
         """Count worker ``number`` (from 1); True when all have passed and systemd was told.

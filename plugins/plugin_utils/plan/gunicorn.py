@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller, Plan
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.rules import found
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.server_rules import (
     number_problems,
     own_problems,
@@ -38,23 +39,32 @@ OWN = (
     "reload",
     "chdir",
     "protocol",
+    # The gate is passed in the app's own start.
+    "asgi_lifespan",
+    "post_worker_init",
+    "child_exit",
 )
 
 
 def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
     """What Gunicorn's configuration holds, and its command."""
     most, given = options["gunicorn_max_requests"], options["gunicorn_config"]
+    asgi = options["gunicorn_worker_class"] == "asgi"
     problems = number_problems(options, LEAST)
     problems += own_problems("gunicorn_config", given, OWN)
+    if asgi and options["wsgi_protocol"] != "http":
+        problems.append(found("wsgi_protocol", options["wsgi_protocol"], "with ASGI is http"))
     data = {
         "command": COMMAND,
         "program": "gunicorn",
         "requirement": options["wsgi_server_requirement"],
+        "application": "asgi_application" if asgi else "application",
         "name": options["wsgi_name"],
         "protocol": options["wsgi_protocol"],
         "logged": LOGGED[options["wsgi_access_log"]],
         "workers": options["gunicorn_workers"],
-        "threads": options["gunicorn_threads"],
+        # Gunicorn warns of threads that such a worker does not have.
+        "threads": 1 if asgi else options["gunicorn_threads"],
         "worker_class": options["gunicorn_worker_class"],
         "timeout": options["gunicorn_timeout"],
         "graceful_timeout": options["wsgi_graceful_timeout"],

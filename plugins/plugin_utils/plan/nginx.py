@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import (
     nginx_pages,
     nginx_proxy,
+    nginx_text,
     nginx_tls,
 )
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.nginx_rules import find_problems
@@ -138,7 +139,14 @@ def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, A
     variable, names = nginx_proxy.variable_of(name), options["nginx_server_name"]
     proxying = nginx_proxy.proxying(options, cached=keeps)
     fallback = variable if prefix else "app"
-    http = {"access_log": access_logs(options), **HTTP, **options["nginx_config"]}
+    http = {
+        "access_log": access_logs(options),
+        **HTTP,
+        **nginx_proxy.UPGRADES,
+        **options["nginx_config"],
+    }
+    tls = nginx_tls.headers(options) if options["nginx_tls"] and not prefix else []
+    headers, text = [*tls, *nginx_pages.HEADERS], options["nginx_server_config"].strip("\n")
     return {
         "name": name,
         "prefix": prefix,
@@ -150,7 +158,8 @@ def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, A
         "is_default": "" if names else " default_server",
         "alone": alone,
         "upstream": nginx_proxy.upstream(options, servers(options)),
-        "proxying": proxying,
+        "proxying": {**proxying, "told": nginx_text.kept("" if prefix else text, proxying["told"])},
+        "headers": headers,
         "locations": nginx_pages.locations(options),
         "fallback": fallback,
         "path": f"${variable}_path" if prefix else "$uri",
@@ -163,8 +172,8 @@ def site(options: Mapping[str, Any], *, alone: bool, keeps: bool) -> dict[str, A
         "gzip": "on" if options["nginx_gzip"] else "off",
         "brotli": options["nginx_brotli"],
         "unlogged": [f"{prefix}{path}" for path in unlogged(options)],
-        "server_config": options["nginx_server_config"].strip("\n"),
-        "has_server_config": bool(options["nginx_server_config"].strip()),
+        "server_config": nginx_text.completed(text, [*proxying["told"], *headers]),
+        "has_server_config": bool(text.strip()),
         "http": http,
         "vary": nginx_pages.vary(http["gzip_types"]),
         "syslog": options["nginx_syslog_server"],

@@ -22,6 +22,12 @@ STALE = {
     "proxy": "http_500 http_502 http_503 http_504",
     "uwsgi": "http_500 http_503",
 }
+#: What answers say besides. An empty one is not sent.
+HEADERS = (
+    "add_header Cache-Control $flaskops_max_age",
+    "add_header Vary $flaskops_vary",
+    "add_header X-Cache $upstream_cache_status always",
+)
 #: Headers that are a part of a page's key: all that the app is told of where a request went.
 IN_KEY = ("X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix")
 
@@ -51,7 +57,7 @@ def cache(options: Mapping[str, Any], proxying: Mapping[str, Any]) -> dict[str, 
     site = options["nginx_site"]
     variable = variable_of(site)
     told = " ".join(value for name in IN_KEY if (value := proxying["headers"][name]) != '""')
-    known = [*CREDENTIALS, *BODY, f"${variable}_known"]
+    known = [*CREDENTIALS, *BODY, "$flaskops_upgrade", f"${variable}_known"]
     return {
         # Of the first level, so that nginx makes it itself, also when it is only asked to check.
         "path": f"/var/cache/nginx-{site}",

@@ -10,6 +10,17 @@ from typing import Any
 
 #: Seconds beyond the time to read until another server is tried.
 NEXT_RESERVE = 10
+#: What goes to the app of an upgrade: a WebSocket's alone, because with h2c a visitor would get
+#: past nginx. Over the uwsgi protocol Gunicorn would else keep the connection, whose end is the end
+#: of an answer without a length.
+UPGRADES: Mapping[str, Mapping[str, str]] = {
+    "map $http_upgrade $flaskops_upgrade": {"default": '""', "~*^websocket$": "websocket"},
+    "map $flaskops_upgrade $flaskops_connection": {"default": '""', "websocket": "upgrade"},
+    "map $flaskops_upgrade $flaskops_uwsgi_connection": {
+        "default": "close",
+        "websocket": "upgrade",
+    },
+}
 #: The name of a site as nginx finds it in a request.
 ANY_NAME = "[a-z0-9.-]+"
 
@@ -65,7 +76,8 @@ def headers(options: Mapping[str, Any], who: Mapping[str, Any], *, cached: bool)
     """
     found = {
         "Host": who["host"],
-        "Connection": '""',
+        "Upgrade": "$flaskops_upgrade",
+        "Connection": "$flaskops_connection",
         "X-Request-ID": "$request_id",
         "X-Forwarded-For": who["client"],
         "X-Forwarded-Proto": who["scheme"],
@@ -105,8 +117,7 @@ def uwsgi_params(
         "REMOTE_PORT $remote_port",
         "SERVER_PORT $server_port",
         "SERVER_NAME $server_name",
-        # Gunicorn would keep the connection, whose end is the end of an answer without a length.
-        "HTTP_CONNECTION close",
+        "HTTP_CONNECTION $flaskops_uwsgi_connection",
         *(
             f"HTTP_{name.upper().replace('-', '_')} {value} if_not_empty"
             for name, value in told.items()
@@ -122,15 +133,16 @@ def proxying(options: Mapping[str, Any], *, cached: bool) -> dict[str, Any]:
     told = headers(options, who, cached=cached)
     uwsgi = options["nginx_upstream_protocol"] == "uwsgi"
     below = f"${variable_of(site)}_uri" if prefix else ""
+    lines = (
+        [f"uwsgi_param {param}" for param in uwsgi_params(options, who, told)]
+        if uwsgi
+        else [f"proxy_set_header {name} {value}" for name, value in told.items()]
+    )
     return {
         "visitor": who,
         "protocol": "uwsgi" if uwsgi else "proxy",
         "pass": f"uwsgi_pass {site}" if uwsgi else f"proxy_pass http://{site}{below}",
-        "told": (
-            [f"uwsgi_param {param}" for param in uwsgi_params(options, who, told)]
-            if uwsgi
-            else [f"proxy_set_header {name} {value}" for name, value in told.items()]
-        ),
+        "told": lines,
         "headers": told,
         "read_timeout": options["nginx_proxy_read_timeout"],
         "next_timeout": options["nginx_proxy_read_timeout"] + NEXT_RESERVE,

@@ -43,9 +43,9 @@ def headers(options: Mapping[str, Any]) -> list[str]:
     found = []
     age = options["nginx_hsts_max_age"]
     if options["nginx_tls_redirect"] and age >= 0:
-        found.append(f'Strict-Transport-Security "max-age={age}" always')
+        found.append(f'add_header Strict-Transport-Security "max-age={age}" always')
     if options["nginx_http3"]:
-        found.append(f"Alt-Svc 'h3=\":{options['nginx_tls_port']}\"; ma=86400' always")
+        found.append(f"add_header Alt-Svc 'h3=\":{options['nginx_tls_port']}\"; ma=86400' always")
     return found
 
 
@@ -74,7 +74,6 @@ def tls(options: Mapping[str, Any]) -> dict[str, Any]:
         "new_curves": NEW_CURVES,
         "certificate": chain,
         "certificate_key": key,
-        "headers": headers(options),
         "target": "https://$host" + ("" if port == HTTPS else f":{port}"),
         "challenges": challenges(options),
         "peers": list(options["nginx_tls_peers"]),

@@ -134,6 +134,18 @@ def test_server_and_dotenv_are_added_unless_the_app_brings_them(
 
 
 @pytest.mark.parametrize(
+    ("brings", "added"),
+    [((), "gunicorn[gevent]==27.0.1"), (("gunicorn-26.0.0",), "gunicorn[gevent]")],
+)
+def test_what_a_kind_of_worker_needs_is_added_to_the_apps_own_server(
+    shop: Shop, brings: tuple[str, ...], added: str
+) -> None:
+    files = {"requirements.txt": ""}
+    commands = shop.build(files, brings, server_package="gunicorn[gevent]==27.0.1")
+    assert [line.split()[5:] for line in commands if "gevent" in line] == [[added]]
+
+
+@pytest.mark.parametrize(
     ("root", "manifest"),
     [
         ("[tool.uv.workspace]\nmembers = ['services/*']\n", "uv.lock"),

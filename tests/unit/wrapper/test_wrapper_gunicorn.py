@@ -61,6 +61,7 @@ def test_of_other_requests_not_even_the_fields_of_a_line_are_made(
     config.set("accesslog", "-")
     config.set("access_log_format", "%(m)s %(s)s")
     environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/", "SERVER_PROTOCOL": "HTTP/1.1"}
+    environ["flaskops.path"] = "/"
     made: list[object] = []
 
     def counted(log: Any, *told: Any) -> None:
