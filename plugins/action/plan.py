@@ -79,6 +79,7 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleError, AnsibleFileNotFound
 from ansible.plugins.action import ActionBase
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.render import Renderer
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.show import public
@@ -89,6 +90,9 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import (
 )
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.tiers import plan_host
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import View
+
+#: Ansible's own default.
+MANAGED = "Ansible managed"
 
 
 class ActionModule(ActionBase):
@@ -110,7 +114,9 @@ class ActionModule(ActionBase):
             )
         if role:
             controller = replace(
-                self.controller(variables), scratch=str(vars(C)["DEFAULT_LOCAL_TMP"])
+                self.controller(variables),
+                scratch=str(vars(C)["DEFAULT_LOCAL_TMP"]),
+                render=Renderer(self.managed(variables)),
             )
             planned = plan_role(role, variables, self.template, controller)
             data = {**planned.data, "packages": planned.packages}
@@ -145,6 +151,11 @@ class ActionModule(ActionBase):
             environment=os.environ,
             entry_point=self._task.args.get("entry_point", "main"),
         )
+
+    def managed(self, variables: Mapping[str, Any]) -> str:
+        """What stands at the top of every file, by a variable or by ansible.cfg."""
+        given = self.template(variables, variables.get("ansible_managed"))
+        return str(given or vars(C).get("DEFAULT_MANAGED_STR") or MANAGED)
 
     def template(self, variables: Mapping[str, Any], value: Any) -> Any:
         """The value that a text stands for, with other variables than the task's own."""

@@ -104,6 +104,12 @@ options:
         the prefix C(FLASK_) or without.
     type: str
     default: ''
+  files:
+    description:
+      - Files that the app is given, JSON of paths below C(shared/) to their texts. They are left in
+        C(next/files), where the switch takes them from.
+    type: str
+    default: ''
   key_days:
     description: Days for which a retired SECRET_KEY goes on being accepted.
     type: int
@@ -127,8 +133,10 @@ options:
     type: str
     default: 0.13.9
   python:
-    description: Python interpreter of the virtualenv.
-    type: path
+    description:
+      - Python of the virtualenv, by its path or by its version, V(3.12). A version that the host
+        does not have is installed by uv under C(/opt/uv/python).
+    type: str
     default: /usr/bin/python3
   extra_packages:
     description: Requirements to install beside the app's own.
@@ -291,12 +299,13 @@ def main() -> None:
             "subdirectory": {"type": "str", "default": ""},
             "environment": {"type": "str", "default": "", "no_log": True},
             "environment_defaults": {"type": "str", "default": "", "no_log": True},
+            "files": {"type": "str", "default": "", "no_log": True},
             "key_days": {"type": "int", "default": 31, "no_log": False},
             "make_key": {"type": "bool", "default": True, "no_log": False},
             "marker": {"type": "str", "default": ""},
             "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
             "uv_version": {"type": "str", "default": "0.13.9"},
-            "python": {"type": "path", "default": "/usr/bin/python3"},
+            "python": {"type": "str", "default": "/usr/bin/python3"},
             "extra_packages": {"type": "list", "elements": "str", "default": []},
             "requirements": {"type": "str", "default": ""},
             "build_commands": {"type": "list", "elements": "str", "default": []},

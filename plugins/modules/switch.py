@@ -66,6 +66,11 @@ options:
       - File on the host in systemd's C(EnvironmentFile) format that is copied into the generation.
       - No file means an empty environment.
     type: path
+  files_directory:
+    description:
+      - Directory on the host with files that are copied into the generation, C(files/), such as
+        the app's configuration. The unit says where the app finds them.
+    type: path
   user:
     description:
       - User that the app runs as; the primary group may read the generation, its environment

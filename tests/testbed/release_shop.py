@@ -32,6 +32,7 @@ OPTIONS: dict[str, Any] = {
     "subdirectory": "",
     "environment": '{"GREETING": "hi"}',
     "environment_defaults": "",
+    "files": "",
     "key_days": 31,
     "installer": "uv",
     "uv_version": "1.2.3",

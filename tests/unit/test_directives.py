@@ -1,10 +1,10 @@
-"""The filter directives: a dict in a program's own keys as its configuration file."""
+"""The filter directives of templates: a dict in a program's own keys as its configuration file."""
 
 from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.flaskops.stack.plugins.filter.directives import directives
+from ansible_collections.flaskops.stack.plugins.plugin_utils.directives import directives
 
 
 @pytest.mark.parametrize(

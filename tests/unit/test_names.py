@@ -55,10 +55,8 @@ def texts(value: Any, *, bare: bool = False) -> Iterator[str]:
 
 
 def set_by_tasks(value: Any) -> Iterator[str]:
-    """Yield the names that tasks set: their vars, results, loop and template variables."""
-    if isinstance(value, str):
-        yield from re.findall(r"template_vars=\{'(\w+)'", value)
-    elif isinstance(value, list):
+    """Yield the names that tasks set: their vars, results and loop variables."""
+    if isinstance(value, list):
         for inner in value:
             yield from set_by_tasks(inner)
     elif isinstance(value, dict):
@@ -101,7 +99,8 @@ def undeclared(role: str) -> set[str]:
         for text in texts(content):
             found |= read_by(text, known)
     for path in [*top.rglob("*.j2"), *top.rglob("*.jinja")]:
-        found |= read_by(path.read_text(encoding="utf-8"), known)
+        # The plan renders these, with one name each for all that it gives them.
+        found |= read_by(path.read_text(encoding="utf-8"), known) - {"plan", "site", "unit"}
     own = {name for content in contents for name in set_by_tasks(content)}
     own |= {name for name in found if name.startswith(f"__{role}_")}
     return found - set(spec(role)) - own - MAGIC

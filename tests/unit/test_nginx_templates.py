@@ -11,33 +11,25 @@ import jinja2
 import jinja2.meta
 import jinja2.nativetypes
 import pytest
-import yaml
-from ansible.plugins.filter.core import comment
-from ansible_collections.flaskops.stack.plugins.filter import directives as directives_filter
 from ansible_collections.flaskops.stack.plugins.filter import published as published_filter
 from ansible_collections.flaskops.stack.plugins.module_utils.web import build
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import defaults
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.render import Renderer
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
 DEFAULTS = defaults("nginx")
-FILTERS = {
-    f"flaskops.stack.{name}": function
-    for module in (directives_filter, published_filter)
-    for name, function in module.FilterModule().filters().items()
-}
-# As Ansible sets Jinja up.
-FILES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(ROLE / "templates"),
-    trim_blocks=True,
-    keep_trailing_newline=True,
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,  # noqa: S701 - no HTML
-)
-FILES.filters.update(FILTERS, comment=comment)
 NATIVE = jinja2.nativetypes.NativeEnvironment()
-NATIVE.filters.update(FILTERS, bool=bool)
+NATIVE.filters.update(
+    {
+        f"flaskops.stack.{name}": function
+        for name, function in published_filter.FilterModule().filters().items()
+    },
+    bool=bool,
+)
+# As the role's action has it.
+CONTROLLER = Controller(render=Renderer("managed"))
 
 Render = Callable[..., dict[str, str]]
 
@@ -52,28 +44,16 @@ def template(variables: Mapping[str, Any], value: Any) -> Any:
     return "" if rendered is None else rendered
 
 
-def written(plan_data: Mapping[str, Any]) -> dict[str, str]:
-    """Each file's path and its text, by the list that the role gives the module."""
-    entries = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
-    found = {}
-    for entry in entries["__nginx_files"]:
-        path = NATIVE.from_string(str(entry["path"])).render(__nginx_plan=plan_data)
-        name = entry["content"].split("'")[3]
-        text = FILES.get_template(name).render(site=plan_data["site"], ansible_managed="managed")
-        found[str(path)] = text
-    return {path: text for path, text in found.items() if path in plan_data["written"]}
-
-
 @pytest.fixture
 def render() -> Render:
     """Render the role's files for some variables: path to text."""
 
     def render(told: str = "", **variables: Any) -> dict[str, str]:
         """For a host whose nginx tells this of its build."""
-        plan = plan_role("nginx", {**DEFAULTS, **variables}, template, Controller())
+        plan = plan_role("nginx", {**DEFAULTS, **variables}, template, CONTROLLER)
         assert plan.problems == []
         versions = build.versions_in(told)
-        files = written(plan.data)
+        files = {one["path"]: one["content"] for one in plan.data["files"]}
         return {path: build.for_build(text, versions) for path, text in files.items()}
 
     return render

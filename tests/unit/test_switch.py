@@ -265,6 +265,7 @@ def test_nothing_changes_when_the_same_is_live(host: Host) -> None:
         {"proxy_hops": 2},
         {"health": HEALTH | {"path": "/"}},
         {"generation": "[X]\n"},
+        {"given": {"instance/config.py": "A = 2\n"}},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -274,6 +275,16 @@ def test_whatever_makes_a_generation_means_a_switch(host: Host, change: dict[str
     assert (result["generation"], result["previous"]) == (2, 1)
     assert host.running() == [2]
     assert host.enabled() == ["shop@2.service"]
+
+
+def test_files_of_the_app_go_with_the_generation_and_come_back(host: Host) -> None:
+    host.run(given={"instance/a/b.py": "old"})
+    host.run(given={"instance/a/b.py": "new"})
+    live = host.home / "live/files/instance/a/b.py"
+    assert live.read_text() == "new"
+    assert live.stat().st_mode & 0o777 == 0o640
+    host.back("previous")
+    assert live.read_text() == "old"
 
 
 def test_another_name_of_the_site_restarts_nothing(host: Host) -> None:

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import configparser
-import json
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing import dataloader
+from ansible.template import Templar
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import defaults
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.render import Renderer
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
 
 ROOT = Path(__file__).resolve().parents[2]
+LOADER: Any = vars(dataloader)["DataLoader"]()
 UNITS = ROOT / "roles/wsgi/templates/etc/systemd/system"
-
-# In a process of its own, as in test_nginx_templates.py.
-REDIS = """
-import json, sys
-from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
-from ansible.template import Templar
-
-root = sys.argv[1]
-init_plugin_loader([f"{root}/collections"])
-loader = DataLoader()
-role = f"{root}/roles/redis"
-known = {"ansible_search_path": [role], "ansible_managed": "managed"}
-known |= loader.load_from_file(f"{role}/vars/main.yml", trusted_as_template=True)
-known["__redis_plan"] = json.loads(sys.argv[2])
-files = Templar(loader=loader, variables=known).template(known["__redis_files"])
-print(json.dumps(files[-1]))
-"""
 
 
 @pytest.mark.parametrize("name", ["app.service.j2", "app@.service.j2"])
@@ -47,9 +31,9 @@ def test_no_unit_makes_the_shared_socket_blocking(name: str) -> None:
 def redis_dropin(**variables: Any) -> tuple[str, configparser.ConfigParser]:
     """The drop-in's path and text for some variables of the role."""
     options = {**defaults("redis"), **variables}
-    plan = plan_role("redis", options, lambda _variables, value: value, Controller())
-    argv = [sys.executable, "-c", REDIS, str(ROOT), json.dumps(plan.data)]
-    file = json.loads(subprocess.run(argv, capture_output=True, check=True, text=True).stdout)
+    controller = Controller(render=Renderer("managed"))
+    plan = plan_role("redis", options, lambda _variables, value: value, controller)
+    file = plan.data["files"][-1]
     unit = configparser.ConfigParser(strict=False, interpolation=None, delimiters=["="])
     unit.read_string(file["content"])
     return file["path"], unit
@@ -72,3 +56,30 @@ def test_redis_on_loopback_does_not_wait_for_the_network(bind: Any) -> None:
     unit = redis_dropin(redis_bind=bind)[1]["Unit"]
     assert "After" not in unit
     assert unit["StartLimitIntervalSec"] == "0"
+
+
+def test_every_template_is_rendered_by_the_plan() -> None:
+    """With nothing but what the plan gives it."""
+    rendered: set[str] = set()
+    renderer = Renderer("managed")
+
+    def render(role: str, template: str, **variables: Any) -> str:
+        text = renderer(role, template, **variables)
+        assert "managed" in text
+        rendered.add(f"{role}/templates/{template}")
+        return text
+
+    controller = Controller(render=render)
+    role_of: dict[str, dict[str, Any]] = {
+        "nginx": {"nginx_site": "shop", "nginx_url_prefix": "/shop", "nginx_static": {}},
+        "wsgi": {"wsgi_server_command": "x", "wsgi_allowed_peers": ["192.0.2.1"]},
+    }
+    for role in ("nginx", "redis", "memcached", "gunicorn", "uwsgi", "wsgi"):
+        variables = {**defaults("wsgi"), **defaults(role), **role_of.get(role, {})}
+
+        def template(known: Mapping[str, Any], value: Any) -> Any:
+            return Templar(loader=LOADER, variables=dict(known)).template(value)
+
+        assert plan_role(role, variables, template, controller).problems == []
+    there = ROOT.glob("roles/*/templates/**/*.j2")
+    assert rendered == {str(path.relative_to(ROOT / "roles")) for path in there}

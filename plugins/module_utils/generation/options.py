@@ -41,6 +41,7 @@ OPTIONS: dict[str, Any] = {
     "home": {"type": "path", "required": True},
     "release": {"type": "path"},
     "environment_file": {"type": "path"},
+    "files_directory": {"type": "path"},
     "user": {"type": "str"},
     "server": {"type": "str", "default": ""},
     "bind": {"type": "str", "default": ""},

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Mapping
 
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_file
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import Draft, Wanted
+from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.workers import REASONS
 
@@ -44,15 +46,18 @@ def differences(store: Generations, wanted: Wanted, draft: Draft | None) -> str:
         lines += difflib.unified_diff(
             before(name).splitlines(), text.splitlines(), name, name, lineterm="", n=1
         )
-    old_env, new_env = from_file(before("env")), from_file(wanted.environment)
-    for name in sorted(old_env.keys() | new_env.keys()):
-        if name not in new_env:
-            lines.append(f"-environment {name}")
-        elif name not in old_env:
-            lines.append(f"+environment {name}")
-        elif old_env[name] != new_env[name]:
-            lines.append(f"~environment {name}")
+    lines += by_name("environment", from_file(before("env")), from_file(wanted.environment))
+    given = app_files.read(before_dir / app_files.FOLDER) if before_dir else {}
+    lines += by_name("file", given, wanted.given)
     return "".join(f"{line}\n" for line in lines)
+
+
+def by_name(kind: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    """What is gone, new or changed, by its name alone: the values may be secrets."""
+    for name in sorted(old.keys() | new.keys()):
+        sign = "-" if name not in new else "+" if name not in old else "~"
+        if old.get(name) != new.get(name):
+            yield f"{sign}{kind} {name}"
 
 
 def aftermath(store: Generations, systemd: Systemd, name: str) -> str:

@@ -11,6 +11,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.generation.error im
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycle import Lifecycle
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import Wanted
+from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 
 PREVIOUS = "previous"
 
@@ -50,6 +51,7 @@ def recorded(life: Lifecycle, wish: str) -> Wanted:
         proxy_hops=record["proxy_hops"],
         protocol=protocol,
         environment=(folder / "env").read_bytes().decode(),
+        given=app_files.read(folder / app_files.FOLDER),
         user=record.get("user", known.user),
         server=record.get("server", known.server),
         bind=known.bind,

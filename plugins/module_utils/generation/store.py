@@ -97,7 +97,7 @@ class Generations:
         told = {"generation": number, "release": release.name, "created": created, **record}
         texts = {**texts, SETTINGS_FILE: json.dumps(told, indent=2) + "\n"}
         for name, text in texts.items():
-            (draft / name).parent.mkdir(mode=0o755, exist_ok=True)
+            (draft / name).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             files.write(draft / name, text, 0o640, gid=group)
         (draft / "release").symlink_to(release)
         os.chmod(draft, 0o755)

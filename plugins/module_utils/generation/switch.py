@@ -17,6 +17,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycl
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.report import excerpt
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.trial import Trial
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import Draft, Wanted
+from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 
 
 class Switch:
@@ -165,7 +166,8 @@ class Switch:
             "user": wanted.user,
             "server": wanted.server,
         }
-        texts = {**draft.files, "env": wanted.environment, **payload.files()}
+        given = {f"{app_files.FOLDER}/{path}": text for path, text in wanted.given.items()}
+        texts = {**draft.files, "env": wanted.environment, **given, **payload.files()}
         group = pwd.getpwnam(wanted.user).pw_gid
         return self.store.create(wanted.release, group, record, texts)
 

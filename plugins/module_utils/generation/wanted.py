@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.app_state import AP
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.companions import companions
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import RUN
+from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 
 #: Without one of these there is nothing to switch to but an earlier generation.
 NEEDED = ("release", "user", "socket_unit", "service_unit", "generation_unit")
@@ -39,6 +40,7 @@ class App:
 class Wanted:
     """A generation as the switch runs it, one that is to be written or one that is there.
 
+    ``given`` are files that people give the app, path below shared/ to text.
     ``socket``, ``service``, ``generation`` and ``companions`` are texts of units. The digest tells
     one generation from another: with another digest it is another one.
     """
@@ -56,6 +58,7 @@ class Wanted:
     server: str
     bind: str
     digest: str
+    given: dict[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> Facts:
@@ -89,6 +92,7 @@ def digest(wanted: Wanted, draft: Draft) -> str:
         wanted.protocol,
         wrapper.VERSION,
         wanted.companions,
+        *([wanted.given] if wanted.given else []),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -114,6 +118,7 @@ def read(params: dict[str, Any]) -> tuple[Wanted, Draft]:
         proxy_hops=params["proxy_hops"],
         protocol=params["protocol"],
         environment=environment,
+        given=app_files.read(Path(params["files_directory"])) if params["files_directory"] else {},
         user=params["user"],
         server=params["server"],
         bind=params["bind"],

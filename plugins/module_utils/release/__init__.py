@@ -8,8 +8,9 @@ Files import downwards only::
     releases                                    prepare, build and select a release
     builder                                     the steps of a build, in their order
     installer  static  shared                   the larger steps
+    python                                      and a smaller one
     uv  pip  venv  compression  source          one job each
-    assets  environment  secret_keys  store
+    assets  environment  secret_keys  store  app_files
     commands  manifest  dotenv_files  requirement  unpack
     place  options  name  account  trees  error
 """

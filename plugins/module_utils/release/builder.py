@@ -10,7 +10,7 @@ import shutil
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_json
-from ansible_collections.flaskops.stack.plugins.module_utils.release import static, venv
+from ansible_collections.flaskops.stack.plugins.module_utils.release import python, static, venv
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.commands import Commands
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
@@ -42,6 +42,9 @@ def build(options: Options, place: Place, owner: Owner) -> dict[str, Any]:
             place.app, place.code, options.requirements, extra=bool(options.extra_packages)
         )
     )
+    commands.python = python.interpreter(commands, options.python, options.uv_version)
+    if not package:
+        python.check(commands, options.python, place.app)
     install(commands, options, manifest, package)
     run_own(commands, options.build_commands)
     compile_code(commands)

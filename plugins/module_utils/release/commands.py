@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
-from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint
+from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint, python_hint
 from ansible_collections.flaskops.stack.plugins.module_utils.release.place import Place
 from ansible_collections.flaskops.stack.plugins.module_utils.release.unpack import ArchiveError
 
@@ -89,7 +89,7 @@ class Commands:
         if done.returncode != 0:
             tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-OUTPUT_LINES:])
             text = f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}"
-            told = "\n".join(filter(None, (text, hint(done.stdout))))
+            told = "\n".join(filter(None, (text, hint(done.stdout), python_hint(done.stdout))))
             raise ReleaseError(self._without_secrets(told))
         return done.stdout
 

@@ -36,6 +36,17 @@ SIGNS = (
         COMPILER,
     ),
 )
+PYTHON = "flask_app_python"
+#: How uv and pip say that a package does not run with this Python.
+WRONG_PYTHON = re.compile(
+    r"current Python version \([^)]*\) does not satisfy|requires a different Python"
+    r"|Ignored the following versions that require a different python"
+)
+#: How they say that a package could not be built.
+NO_WHEEL = re.compile(
+    r"Failed to (?:download and )?build [`'](?P<name>[\w.-]+?)(?:==(?P<version>[\w.+!-]+))?[`']"
+    r"|Failed building wheel for (?P<pip>[\w.-]+)"
+)
 #: A header that none of these knows.
 HEADER = re.compile(r"fatal error: (\S+\.h\w*): No such file")
 
@@ -48,4 +59,18 @@ def hint(output: str) -> str:
     found = HEADER.search(output)
     if found:
         return f"{OPTION}: this build needs the package of the distribution that has {found[1]}"
+    return ""
+
+
+def python_hint(output: str) -> str:
+    """What to say of the version of Python when an installation failed with this output."""
+    if WRONG_PYTHON.search(output):
+        return f"{PYTHON}: a package asks for another version of Python than this one"
+    found = NO_WHEEL.search(output)
+    if found:
+        name = found["pip"] or " ".join(filter(None, (found["name"], found["version"])))
+        return (
+            f"{PYTHON}: {name} has no wheel for this version of Python and had to be built from"
+            ' source; an older one, as "3.11", may have a wheel'
+        )
     return ""

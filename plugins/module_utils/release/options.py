@@ -27,6 +27,7 @@ class Options:
     subdirectory: str
     environment: str
     environment_defaults: str
+    files: str
     key_days: int
     make_key: bool
     installer: str

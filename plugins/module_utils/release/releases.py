@@ -8,10 +8,12 @@ import json
 import os
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import files
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_json
+from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.assets import gather
 from ansible_collections.flaskops.stack.plugins.module_utils.release.builder import build
@@ -109,11 +111,20 @@ class Releases:
             self.store.changed = True
             if not self.check_mode:
                 files.write(path, text, 0o640, gid=Owner.named(self.options.user).gid)
+        self._give(folder / app_files.FOLDER)
         link, wanted = folder / "release", f"../releases/{self.place.id}"
         if not link.is_symlink() or os.readlink(link) != wanted:
             self.store.changed = True
             if not self.check_mode:
                 files.link(link, wanted)
+
+    def _give(self, folder: Path) -> None:
+        """Leave the files there that people give the app."""
+        wanted = from_json(self.options.files)
+        if app_files.read(folder) != wanted:
+            self.store.changed = True
+            if not self.check_mode:
+                app_files.replace(folder, wanted, Owner.named(self.options.user).gid)
 
     def _environment(self) -> str:
         """The environment of the release, as systemd reads it."""

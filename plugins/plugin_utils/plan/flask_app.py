@@ -16,6 +16,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.app_environmen
     app_environment,
     as_texts,
 )
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.app_files import app_files
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.deploy_key import (
     DeployKey,
     read_key,
@@ -93,6 +94,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "revision": revision,
         "recipe": digest,
         "id": release_id(revision, digest) if revision else "",
+        "files": app_files(options, controller, problems),
         "environment": dict(environment.given),
         "environment_defaults": dict(environment.defaults),
         "build_environment": build,
@@ -162,8 +164,11 @@ def account(options: Mapping[str, Any]) -> dict[str, str]:
 
 def packages(options: Mapping[str, Any], source: Source) -> list[str]:
     """What building needs; uv is installed with the pip that Debian ships for virtualenvs."""
-    maker = "python3-pip-whl" if options["flask_app_installer"] == "uv" else "python3-venv"
-    found = ["brotli", "ca-certificates", "python3", maker]
+    pip = options["flask_app_installer"] == "pip"
+    needs_uv = not pip or not options["flask_app_python"].startswith("/")
+    found = ["brotli", "ca-certificates", "python3"]
+    found += ["python3-pip-whl"] if needs_uv else []
+    found += ["python3-venv"] if pip else []
     found += ["git"] if source.kind == "git" else []
     found += ["openssh-client"] if source.ssh else []
     own = [*options["flask_app_system_packages"], *options["flask_app_build_packages"]]

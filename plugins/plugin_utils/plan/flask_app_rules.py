@@ -51,6 +51,8 @@ UNCLEAR = re.compile(r".*//.*|~.*", re.DOTALL)
 URL_PREFIX = re.compile(r"((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?")
 #: Debian's rule for the names of packages.
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+#: The wrapper of the app runs with Python 3.9 and newer. Without quotes 3.10 is 3.1.
+PYTHON = re.compile(r"/\S+|3\.(9|[1-9][0-9])(\.[0-9]+)?")
 #: A user that may do anything, by name or number.
 ROOT = ("root", "0")
 
@@ -65,6 +67,12 @@ def option_problems(options: Mapping[str, Any]) -> list[str]:
         options["flask_app_url_prefix"],
         URL_PREFIX,
         "are nothing and a path such as /shop, without a slash at the end",
+    )
+    problems += rules.matches(
+        "flask_app_python",
+        options["flask_app_python"],
+        PYTHON,
+        'are an absolute path on the host and a version from 3.9, in quotes: "3.12"',
     )
     if any(OUTSIDE.fullmatch(path) for path in options["flask_app_shared_paths"]):
         problems.append(

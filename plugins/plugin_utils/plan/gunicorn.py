@@ -45,8 +45,11 @@ OWN = (
     "child_exit",
 )
 
+#: Its file in a generation.
+FILE = "gunicorn.conf.py"
 
-def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
+
+def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """What Gunicorn's configuration holds, and its command."""
     most, given = options["gunicorn_max_requests"], options["gunicorn_config"]
     asgi = options["gunicorn_worker_class"] == "asgi"
@@ -74,4 +77,6 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         "config": written(python_settings, given, problems),
         "config_names": sorted(given),
     }
+    text = controller.render("gunicorn", f"generation/{FILE}.j2", plan=data)
+    data["files"] = {FILE: text}
     return Plan(data, problems)

@@ -49,7 +49,7 @@ FILTER = {
 }
 
 
-def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
+def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """Command, drop-in and trial of the server."""
     local = is_local(options)
     allowed = [] if local else options["memcached_allowed"]
@@ -57,7 +57,6 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
     data = {
         "absent": options["memcached_state"] == "absent",
         "dropin": DROPIN,
-        "template": f"{DROPIN[1:]}.j2",
         "is_local": local,
         "requires": {} if local or options["memcached_trust_network"] else FILTER,
         "families": "AF_UNIX" if options["memcached_unix_socket"] else "AF_UNIX AF_INET AF_INET6",
@@ -66,6 +65,9 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         "command": [] if problems else [PROGRAM, *long_options(settings(options))],
         "trial": [] if problems else trial(options),
     }
+    text = controller.render("memcached", f"{DROPIN[1:]}.j2", plan=data)
+    readable = {"owner": "root", "group": "root", "mode": "0644"}
+    data["files"] = [{"path": DROPIN, "content": text, **readable}]
     return Plan(data, problems, packages=[] if data["absent"] else ["memcached"])
 
 

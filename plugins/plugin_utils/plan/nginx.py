@@ -21,6 +21,9 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import ne
 
 ETC = "/etc/nginx"
 STOCK_SITE = f"{ETC}/sites-enabled/default"
+#: Templates of files that have the site's name.
+SITE = "etc/nginx/sites-enabled/site.conf.j2"
+PREFIX = "etc/nginx/flaskops/prefix.conf.j2"
 CHECK = ["/usr/sbin/nginx", "-t", "-q", "-c", "{tree}/nginx.conf"]
 #: The http level; nginx_config is merged over it.
 HTTP: Mapping[str, Any] = {
@@ -75,9 +78,10 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "live": options["nginx_live_id"],
         "purge": options["nginx_purge_pages"],
         "removed_pages": [f"/var/cache/nginx-{name}", nginx_pages.home_of(name)],
-        "site": site(options, alone=alone, keeps=keeps),
         **paths(options, absent=absent),
     }
+    told = site(options, alone=alone, keeps=keeps)
+    data |= {"site": told, "files": files(data, told, controller)}
     return Plan(data, problems, [] if absent else packages(options))
 
 
@@ -85,6 +89,18 @@ def packages(options: Mapping[str, Any]) -> list[str]:
     """nginx, what keeps its logs small, and the module that sends what is compressed."""
     brotli = ["libnginx-mod-http-brotli-static"] if options["nginx_brotli"] else []
     return ["nginx", "logrotate", *brotli]
+
+
+def files(
+    data: Mapping[str, Any], told: Mapping[str, Any], controller: Controller
+) -> list[dict[str, str]]:
+    """The files with their texts."""
+    templates = {data["file"]: SITE, data["prefix_file"]: PREFIX}
+    return [
+        {"path": path, "content": controller.render("nginx", name, site=told)}
+        for path in data["written"]
+        for name in [templates.get(path, f"{path[1:]}.j2")]
+    ]
 
 
 def paths(options: Mapping[str, Any], *, absent: bool) -> dict[str, Any]:

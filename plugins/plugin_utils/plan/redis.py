@@ -45,8 +45,10 @@ CACHE = {
     "lazyfree-lazy-expire": True,
 }
 
+DROPIN_TEMPLATE = "etc/systemd/system/redis-server.service.d/flaskops.conf.j2"
 
-def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
+
+def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """Files, unit and trial of the server."""
     server = options["redis_implementation"]
     other = "redis" if server == "valkey" else "valkey"
@@ -69,7 +71,6 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         "acl_file": acl_file,
         "dropin": dropin,
         "package": package,
-        "written": [path for path in paths if path != acl_file or users],
         "removed": [] if users else [acl_file],
         "paths": paths,
         "is_local": rules.is_local(options["redis_bind"]),
@@ -89,7 +90,31 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         },
         "trial": trial(options, server),
     }
+    data["files"] = files(data, controller)
     return Plan(data, problems, packages=[] if data["absent"] else [package])
+
+
+def files(data: Mapping[str, Any], controller: Controller) -> list[dict[str, Any]]:
+    """The files with their texts.
+
+    Users have a file of their own: CONFIG REWRITE would repeat them in redis.conf, and none may
+    stand twice.
+    """
+
+    def text(template: str) -> str:
+        return controller.render("redis", template, plan=data)
+
+    readable = {"owner": "root", "group": data["server"], "mode": "0640"}
+    told = text("etc/redis/flaskops.conf.j2")
+    hushed = text("etc/redis/flaskops-secret.conf.j2")
+    found = [
+        {"path": data["file"], "content": told, **readable},
+        {"path": data["secret_file"], "content": hushed, **readable, "secret": True},
+    ]
+    if data["acl_file"] not in data["removed"]:
+        found.append({"path": data["acl_file"], "content": data["acl"], **readable, "secret": True})
+    dropin = {"path": data["dropin"], "content": text(DROPIN_TEMPLATE)}
+    return [*found, {**dropin, "owner": "root", "group": "root", "mode": "0644"}]
 
 
 def settings(options: Mapping[str, Any], acl_file: str) -> dict[str, Any]:

@@ -14,6 +14,11 @@ def no_file(path: str) -> str:
     raise FileNotFoundError(path)
 
 
+def nothing_written(*_: Any, **_variables: Any) -> str:
+    """Where only options and problems are asked for, no file is written out."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Controller:
     """What a planner may know besides options: this host's name, and what the controller has.
@@ -22,6 +27,7 @@ class Controller:
     not; it raises OSError or ValueError. ``environment`` is the environment of
     ansible-playbook. ``scratch`` is a directory for files that the tasks after the plan take, and
     empty where only options and problems are asked for. ``entry_point`` is the role's.
+    ``render`` gives the text of a role's template for some variables, as ``Renderer`` does.
     """
 
     host: str = "localhost"
@@ -31,6 +37,7 @@ class Controller:
     environment: Mapping[str, str] = field(default_factory=dict)
     scratch: str = ""
     entry_point: str = "main"
+    render: Callable[..., str] = nothing_written
 
 
 @dataclass

@@ -96,8 +96,11 @@ FIXED: Mapping[str, Any] = {
     ),
 }
 
+#: Its file in a generation.
+FILE = "uwsgi.ini"
 
-def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
+
+def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """What uWSGI's configuration holds, its command and its packages."""
     package, given = options["uwsgi_package"], options["uwsgi_config"]
     from_distribution = package == "distribution"
@@ -117,6 +120,8 @@ def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
         "wrapper_logs": options["wsgi_access_log"] == "all",
         "settings": written(ini_settings, settings(options), problems),
     }
+    text = controller.render("uwsgi", f"generation/{FILE}.j2", plan=data)
+    data["files"] = {FILE: text}
     return Plan(data, problems, packages=list(PACKAGES[package]))
 
 

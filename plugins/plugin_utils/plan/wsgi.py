@@ -37,6 +37,7 @@ AS_GIVEN = (
     "user",
     "release",
     "environment_file",
+    "files_directory",
     "entrypoint",
     "proxy_hops",
     "protocol",
@@ -47,18 +48,27 @@ AS_GIVEN = (
     "phase",
     "lease",
 )
+#: The templates of the units.
+UNITS = {"socket": "app.socket", "service": "app.service", "generation": "app@.service"}
 #: Seconds that a stopping unit has beyond the server's own limit.
 STOP_RESERVE = 5
 
 
-def plan(options: Mapping[str, Any], _controller: Controller) -> Plan:
+def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """Units, health checks and what the module switch takes."""
     problems = find_problems(options)
-    settings = service_settings(options["wsgi_home"], options["wsgi_unit_config"])
+    settings = service_settings(
+        options["wsgi_home"], options["wsgi_files"], options["wsgi_unit_config"]
+    )
+    told = unit(options) | {"settings": written(unit_settings, settings, problems)}
     data = {name: options[f"wsgi_{name}"] for name in AS_GIVEN} | {
         "server": options["wsgi_server_program"] or "",
         "files": options["wsgi_server_files"] or {},
-        "unit": unit(options) | {"settings": written(unit_settings, settings, problems)},
+        "unit": told,
+        "units": {
+            name: controller.render("wsgi", f"etc/systemd/system/{file}.j2", unit=told)
+            for name, file in UNITS.items()
+        },
         "health": health(options),
         "install": install(options),
     }

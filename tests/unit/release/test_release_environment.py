@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 
 from release_shop import Shop
 
@@ -25,6 +26,19 @@ def test_environment_is_completed_on_the_host(shop: Shop, home: Path) -> None:
     ]
     assert (home / "next/env").stat().st_mode & 0o777 == 0o640
     assert (home / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_files_are_left_for_the_switch(shop: Shop, home: Path) -> None:
+    given = {"instance/config.py": "A = 1\n"}
+    other = {"instance/config.py": "A = 2\n"}
+    shop.build({"requirements.txt": ""})
+    path = home / "next/files/instance/config.py"
+    for files, changed in ((given, True), (given, False), (other, True), ({}, True)):
+        releases = shop.releases(files=json.dumps(files))
+        releases.select()
+        assert releases.store.changed is changed
+        assert app_files.read(path.parents[1]) == files
+    assert not (home / "next/files").exists()
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "FLASK_SECRET_KEY"])

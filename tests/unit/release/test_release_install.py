@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
-from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint
+from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint, python_hint
 
 from release_shop import Shop
 
@@ -197,3 +197,29 @@ def test_a_build_that_lacks_a_package_says_which(output: str, package: str) -> N
 )
 def test_nothing_is_guessed(output: str) -> None:
     assert hint(output) == ""
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (
+            "  x Failed to build `psycopg2==2.9.1`",
+            "flask_app_python: psycopg2 2.9.1 has no wheel for this version of Python",
+        ),
+        ("  x Failed to download and build `lxml==4.9`", "flask_app_python: lxml 4.9 has no"),
+        ("ERROR: Failed building wheel for lxml", "flask_app_python: lxml has no wheel"),
+        (
+            "Because the current Python version (3.11.2) does not satisfy Python>=3.12",
+            "flask_app_python: a package asks for another version",
+        ),
+        (
+            "ERROR: Package 'a' requires a different Python: 3.11.2 not in '>=3.12'",
+            "flask_app_python: a package asks for another version",
+        ),
+        ("  x No solution found when resolving dependencies", ""),
+    ],
+)
+def test_another_python_is_named_where_it_would_help(output: str, told: str) -> None:
+    found = python_hint(f"Building\n{output}\nfailed")
+    assert found.startswith(told)
+    assert bool(found) == bool(told)

@@ -115,10 +115,3 @@ def _redis_word(key: str, word: str) -> str:
 
 
 STYLES: dict[str, Callable[[Mapping[Any, Any]], Iterator[str]]] = {"nginx": nginx, "redis": redis}
-
-
-class FilterModule:
-    """Ansible's entry point."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"directives": directives}
