@@ -120,7 +120,7 @@ class Releases:
 
     def _give(self, folder: Path) -> None:
         """Leave the files there that people give the app."""
-        wanted = from_json(self.options.files)
+        wanted: dict[str, str] = json.loads(self.options.files or "{}")
         if app_files.read(folder) != wanted:
             self.store.changed = True
             if not self.check_mode:
