@@ -112,7 +112,7 @@ def status_rows(results: Any) -> list[dict[str, Any]]:
 
 
 def status_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines for people: a table with one line a row, then one line a problem."""
+    """Lines for people: a table, then a line a problem, and what runs beside the servers."""
     cells = [[cell(row) or NOTHING for cell in COLUMNS.values()] for row in rows]
     table = [list(COLUMNS), *cells]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -132,7 +132,13 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in rows
         for one in row.get("pages") or []
     ]
-    return lines + told + certificates + pages
+    beside = [
+        f"{row['host']}: {row['name']} runs "
+        + ", ".join(f"{one['unit']} ({one['state']})" for one in row["companions"])
+        for row in rows
+        if row.get("companions")
+    ]
+    return lines + told + beside + certificates + pages
 
 
 def end(certificate: Mapping[str, Any]) -> str:

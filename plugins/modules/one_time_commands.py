@@ -72,6 +72,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+log:
+  description: The last lines of the log, or of what the command has said, that failed.
+  returned: failure
+  type: str
 ran:
   description: Names of the commands that were run.
   returned: success
@@ -132,7 +136,7 @@ def main() -> None:
         if not module.check_mode:
             run_all(unit, commands, marker, given["timeout"], Systemd())
     except CommandError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), log="\n".join(error.log))
     module.exit_json(changed=True, ran=[one.name for one in commands])
 
 

@@ -217,6 +217,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+log:
+  description: The last lines of the log, or of what the command has said, that failed.
+  returned: failure
+  type: str
 complete:
   description: The release can be run.
   returned: success
@@ -322,7 +326,7 @@ def main() -> None:
     )
     outcome = perform(module.params, check_mode=module.check_mode)
     if outcome.problem:
-        module.fail_json(msg=outcome.problem)
+        module.fail_json(msg=outcome.problem, log="\n".join(outcome.log))
     module.exit_json(**outcome.result)
 
 

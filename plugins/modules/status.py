@@ -63,6 +63,7 @@ apps:
     state:
       description:
         - V(serving) when the live generation is up and has answered as it should.
+        - V(degraded) when it serves, but a background process or a timer is down.
         - V(broken) when it is up, but does not; or when what is live is not there.
         - V(failed) when its unit has failed or is started again and again.
         - V(stopped), V(starting), V(stopping), V(not deployed).
@@ -127,6 +128,19 @@ apps:
       description: Other generations that are running; left by a switch that did not end.
       type: list
       elements: int
+    companions:
+      description: Background processes and timers of the live generation.
+      type: list
+      elements: dict
+      contains:
+        unit:
+          description: Its unit.
+          type: str
+          sample: shop.worker@7
+        state:
+          description: V(active), V(stopped), V(failed), or as systemd says besides.
+          type: str
+          sample: active
     disk_free:
       description: Bytes free on the disk of its directory.
       type: int

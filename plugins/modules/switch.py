@@ -69,7 +69,7 @@ options:
   files_directory:
     description:
       - Directory on the host with files that are copied into the generation, C(files/), such as
-        the app's configuration. The unit says where the app finds them.
+        the app's configuration. The app finds links to them below C(shared/), made as its user.
     type: path
   user:
     description:
@@ -250,6 +250,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+log:
+  description: The last lines of the log, or of what the command has said, that failed.
+  returned: failure
+  type: str
 pending:
   description: The generation was started and is to be finished or withdrawn.
   returned: success
@@ -269,6 +273,11 @@ release:
   returned: success
   type: str
   sample: 3f2a91c04d1b-5e1f9a2c
+notes:
+  description: What people should know of a generation that works, such as a key of its own.
+  returned: success
+  type: list
+  elements: str
 actions:
   description: What was done, in order.
   returned: success
@@ -290,6 +299,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     outcome = perform(module.params, Systemd(), check_mode=module.check_mode)
+    for note in outcome.result.get("notes", ()):
+        module.warn(note)
     if outcome.problem:
         module.fail_json(msg=outcome.problem, **outcome.result)
     module.exit_json(**outcome.result)

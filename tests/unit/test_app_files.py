@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files
+from ansible_collections.flaskops.stack.plugins.module_utils.app_files import Shown
+from ansible_collections.flaskops.stack.plugins.module_utils.commands.run import (
+    Command,
+    CommandError,
+    run_all,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.commands.unit import Unit
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.report import by_name
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.app_files import (
     app_files as planned,
 )
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
-from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.sandbox import service_settings
 
 ON_THE_CONTROLLER = {"config.py": "KEY = 'hush'\n"}
 
@@ -84,24 +93,83 @@ def test_a_folder_holds_what_is_wanted_and_no_more(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_generation_finds_them_below_shared() -> None:
-    mount = "/srv/shop/generations/%i/files/instance/a:/srv/shop/shared/instance/a"
-    found = service_settings("/srv/shop", ["instance/a"], {})
-    assert found["BindReadOnlyPaths"] == [mount]
-    for given in ("/opt/a", ["/opt/a"]):
-        found = service_settings("/srv/shop", ["instance/a"], {"BindReadOnlyPaths": given})
-        assert found["BindReadOnlyPaths"] == [mount, "/opt/a"]
-        found = service_settings("/srv/shop", [], {"BindReadOnlyPaths": given})
-        assert found["BindReadOnlyPaths"] == given
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An app with files of two generations, and of the next one."""
+    for folder, text in (("generations/1", "one"), ("generations/2", "two"), ("next", "next")):
+        path = tmp_path / folder / "files/instance/config.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    more = tmp_path / "generations/1/files/instance/deep/more.py"
+    more.parent.mkdir()
+    more.write_text("of one")
+    (tmp_path / "shared/instance").mkdir(parents=True)
+    return tmp_path
 
 
-def test_commands_find_them_before_there_is_a_generation(tmp_path: Path) -> None:
-    path = tmp_path / "next/files/instance/a"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    unit = Unit("shop", tmp_path, "shop", tmp_path / "releases/r1")
-    wanted = f"BindReadOnlyPaths={path}:{tmp_path}/shared/instance/a"
-    assert wanted in list(unit.properties(60, None))
+def lead(home: Path, folder: str) -> None:
+    shown = Shown(home)
+    assert shown.lead(home / folder / "files", os.getuid(), os.getgid()) == ""
+    assert shown.wrong(home / folder / "files") == {}
+
+
+def test_the_app_finds_the_files_of_one_generation_at_a_time(home: Path) -> None:
+    config, more = home / "shared/instance/config.py", home / "shared/instance/deep/more.py"
+    for folder, text in (("generations/1", "one"), ("generations/2", "two"), ("next", "next")):
+        lead(home, folder)
+        assert config.read_text() == text
+        assert more.exists() is (folder == "generations/1")
+    lead(home, "generations/3")
+    assert not config.is_symlink()
+
+
+def test_what_was_in_the_place_of_a_file_is_kept(home: Path) -> None:
+    config = home / "shared/instance/config.py"
+    config.write_text("by hand")
+    lead(home, "generations/1")
+    assert config.read_text() == "one"
+    assert config.with_name("config.py.before-flaskops").read_text() == "by hand"
+
+
+def test_a_link_of_the_apps_own_stays(home: Path) -> None:
+    own = home / "shared/instance/config.py"
+    own.symlink_to("/etc/hostname")
+    assert Shown(home).wrong(home / "generations/3/files") == {}
+
+
+def test_what_is_in_the_way_is_told(home: Path) -> None:
+    (home / "shared/instance/deep").write_text("a file")
+    told = Shown(home).lead(home / "generations/1/files", os.getuid(), os.getgid())
+    assert "File exists" in told
+
+
+class Runs(Systemd):
+    """Commands find the configuration that a test looks for, and end as it says."""
+
+    def __init__(self, config: Path, code: int) -> None:
+        super().__init__()
+        self.config, self.code, self.found = config, code, ""
+
+    def properties(self, unit: str, *names: str) -> dict[str, str]:
+        return {}
+
+    def run(self, *_: Any) -> tuple[int, list[str]]:
+        self.found = self.config.read_text()
+        return self.code, []
+
+
+@pytest.mark.parametrize(("code", "after"), [(0, "next"), (1, "two")])
+def test_commands_find_those_of_the_next_generation(home: Path, code: int, after: str) -> None:
+    """When they fail, the live one finds its own again."""
+    (home / "live").symlink_to("generations/2")
+    lead(home, "generations/2")
+    config = home / "shared/instance/config.py"
+    name = pwd.getpwuid(os.getuid()).pw_name
+    unit, systemd = Unit("shop", home, name, home / "releases/r1"), Runs(config, code)
+    failed: Any = pytest.raises(CommandError) if code else nullcontext()
+    with failed:
+        run_all(unit, [Command("a", "b")], home / "marker", 9, systemd)
+    assert (systemd.found, config.read_text()) == ("next", after)
 
 
 def test_of_a_change_only_names_are_told() -> None:

@@ -91,10 +91,19 @@ def test_an_error_says_what_serves_and_shows_the_log(
     happens = SwitchError("Generation 1 did not start", ["Traceback", "ImportError: x"])
     outcome = perform(monkeypatch, run_folder, "whole", happens)
     assert outcome.problem == (
-        "Generation 1 did not start. There was no earlier generation: the app is not running.\n"
-        "  | Traceback\n"
-        "  | ImportError: x"
+        "Generation 1 did not start. There was no earlier generation: the app is not running."
     )
+    assert outcome.result["log"] == "Traceback\nImportError: x"
+
+
+def test_an_error_says_why_and_what_helps(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "The app cannot be loaded: ModuleNotFoundError: No module named 'pandas'"
+    outcome = perform(monkeypatch, run_folder, "whole", SwitchError("It did not start", ["a", why]))
+    _, *lines = outcome.problem.splitlines()
+    assert lines[0] == why
+    assert lines[1].startswith("flask_app_extra_packages: the virtualenv has no pandas")
 
 
 def test_two_switches_at_a_time_are_one_too_many(

@@ -83,8 +83,8 @@ def test_the_one_that_failed_is_named_with_its_exit_code_and_last_lines(
     assert head == (
         "command 1 of flask_app_release_commands ended with 7, so nothing was switched:"
     )
-    assert lines[:2] == ["  echo $HOME", "  false"]
-    assert (len(lines), lines[-1]) == (2 + OUTPUT_LINES, "  | line 99")
+    assert lines == ["  echo $HOME", "  false"]
+    assert (len(failed.value.log), failed.value.log[-1]) == (OUTPUT_LINES, "line 99")
     assert len(systemd.ran) == 2, "the third was not run"
 
 

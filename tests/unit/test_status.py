@@ -246,16 +246,44 @@ def test_generation_that_a_switch_left_is_named(host: Host) -> None:
     assert "shop has generation 1 too, active" in found["problems"][0]
 
 
-def test_process_beside_the_server_that_failed_is_named(host: Host) -> None:
-    parts = [f"shop.{part}@2.service" for part in ("worker", "clean")]
-    host.describe("shop", host.home, *parts, "shop.clean@2.timer")
-    host.systemd.shown["shop.worker@2.service"] = {
-        "ActiveState": "activating",
-        "SubState": "auto-restart",
-    }
+RUNNING = {"ActiveState": "active", "SubState": "running"}
+LOOPING = {"ActiveState": "activating", "SubState": "auto-restart"}
+IDLE = {"ActiveState": "inactive", "SubState": "dead"}
+
+
+@pytest.mark.parametrize(
+    ("worker", "command", "timer", "state", "problem"),
+    [
+        (RUNNING, IDLE, RUNNING, "serving", ""),
+        (LOOPING, IDLE, RUNNING, "degraded", "shop.worker@2 of shop is failed"),
+        (IDLE, IDLE, RUNNING, "degraded", "shop.worker@2 of shop is stopped"),
+        (RUNNING, {"ActiveState": "failed"}, RUNNING, "degraded", "shop.clean@2 of shop is failed"),
+        (RUNNING, IDLE, IDLE, "degraded", "shop.clean@2.timer of shop is stopped"),
+    ],
+)
+def test_what_runs_beside_the_server_counts(
+    host: Host,
+    worker: dict[str, str],
+    command: dict[str, str],
+    timer: dict[str, str],
+    state: str,
+    problem: str,
+) -> None:
+    units = ("shop.worker@2.service", "shop.clean@2.service", "shop.clean@2.timer")
+    host.describe("shop", host.home, *units)
+    host.systemd.shown |= dict(zip(units, (worker, command, timer), strict=True))
+    found = host.look()
+    assert found["state"] == state
+    assert [text.partition(":")[0] for text in found["problems"]] == ([problem] if problem else [])
+    shown = [one["unit"] for one in found["companions"]]
+    assert ("shop.worker@2" in shown, "shop.clean@2.timer" in shown) == (True, True)
+
+
+def test_a_key_of_the_apps_own_is_a_problem(host: Host) -> None:
+    host.answer = (200, b"ok", {RELEASE_HEADER: "r2-b", "X-Flaskops-Key": "own"})
     found = host.look()
     assert found["state"] == "serving"
-    assert found["problems"] == ["shop.worker@2 of shop is failed: journalctl -u shop.worker@2"]
+    assert found["problems"][0].startswith("shop signs with a SECRET_KEY of its own")
 
 
 @pytest.mark.parametrize("counted", ["[not set]", str(2**64 - 1), ""])

@@ -63,6 +63,7 @@ class FakeSystemd(Systemd):
         self.taken: set[str] = set()  # where another program listens
         self.dies: set[str] = set()  # units that end as soon as they have started
         self.answer = 200
+        self.own_key = False
         self.release_told: str | None = None
         self.restarts = "0"
 
@@ -102,6 +103,8 @@ class FakeSystemd(Systemd):
                 if self.headers["X-Flaskops-Token"] == record["token"]:
                     told = outer.release_told or record["release"]
                     self.send_header("X-Flaskops-Release", told)
+                    if outer.own_key:
+                        self.send_header("X-Flaskops-Key", "own")
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"ok")
@@ -244,6 +247,13 @@ def test_first_generation_goes_live(host: Host) -> None:
     assert host.systemd.states["shop.socket"] == host.systemd.states["shop.service"] == "active"
 
 
+def test_a_key_of_the_apps_own_is_told(host: Host) -> None:
+    assert host.run()["notes"] == []
+    host.systemd.own_key = True
+    (note,) = host.run("r2")["notes"]
+    assert note.startswith("shop signs with a SECRET_KEY of its own, not with the one it was given")
+
+
 def test_nothing_changes_when_the_same_is_live(host: Host) -> None:
     host.run()
     before = host.picture()
@@ -281,10 +291,22 @@ def test_files_of_the_app_go_with_the_generation_and_come_back(host: Host) -> No
     host.run(given={"instance/a/b.py": "old"})
     host.run(given={"instance/a/b.py": "new"})
     live = host.home / "live/files/instance/a/b.py"
-    assert live.read_text() == "new"
+    found = host.home / "shared/instance/a/b.py"
+    assert found.read_text() == live.read_text() == "new"
     assert live.stat().st_mode & 0o777 == 0o640
+    host.systemd.fails_to_start = {3}
+    with pytest.raises(SwitchError):
+        host.run(given={"instance/a/b.py": "bad"})
+    host.systemd.fails_to_start = set()
+    assert found.read_text() == "new"
     host.back("previous")
-    assert live.read_text() == "old"
+    assert found.read_text() == live.read_text() == "old"
+    host.run(given={"instance/a/b.py": "old"})
+    found.unlink()
+    host.run(given={"instance/a/b.py": "old"})
+    assert found.read_text() == "old"
+    host.run()
+    assert not found.is_symlink()
 
 
 def test_another_name_of_the_site_restarts_nothing(host: Host) -> None:
@@ -748,6 +770,7 @@ def test_a_host_that_is_there_already_stays(host: Host) -> None:
         "previous": 2,
         "release": "r2",
         "actions": [],
+        "notes": [],
     }
 
 

@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import math
+import pwd
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.flaskops.stack.plugins.module_utils.app_files import FOLDER, Shown
 from ansible_collections.flaskops.stack.plugins.module_utils.commands.unit import Unit, shell
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
-#: Lines of a failed command in the error: one screen.
-OUTPUT_LINES = 40
+#: Lines of a failed command in the error: with what Ansible says around them, one screen.
+OUTPUT_LINES = 20
 #: What a program says that writes where it may not, into the code as a rule.
 REFUSED = ("Read-only file system", "Permission denied")
 SEALED = (
@@ -25,7 +28,11 @@ UNDER_WAY = ("activating", "active", "deactivating")
 
 
 class CommandError(Exception):
-    """One of the commands did not succeed."""
+    """One of the commands did not succeed; ``log`` is the end of what it has said."""
+
+    def __init__(self, message: str, log: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.log = list(log)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,35 @@ def run_all(
         raise CommandError(
             f"the commands of an earlier run are still running: systemctl status {unit.unit}"
         )
+    with next_files(unit):
+        run_each(unit, commands, marker, seconds, systemd)
+
+
+@contextmanager
+def next_files(unit: Unit) -> Iterator[None]:
+    """Have the commands find the files of the app as the new release is to have them.
+
+    When they fail, what is live finds its own again.
+    """
+    shown, user = Shown(unit.home), None
+    live = (unit.home / "live").resolve()
+    if shown.wrong(unit.home / "next" / FOLDER):
+        user = pwd.getpwnam(unit.user)
+        problem = shown.lead(unit.home / "next" / FOLDER, user.pw_uid, user.pw_gid)
+        if problem:
+            raise CommandError(f"flask_app_files: {problem}")
+    try:
+        yield
+    except CommandError:
+        if user:
+            shown.lead(live / FOLDER, user.pw_uid, user.pw_gid)
+        raise
+
+
+def run_each(
+    unit: Unit, commands: Sequence[Command], marker: Path, seconds: int, systemd: Systemd
+) -> None:
+    """Run them; CommandError."""
     started = time.monotonic()
     for number, one in enumerate(commands, 1):
         left = math.ceil(started + seconds - time.monotonic())
@@ -59,12 +95,11 @@ def run_all(
         if code != 0:
             over = time.monotonic() - started >= seconds
             why = f"did not end within {seconds} s" if over else f"ended with {code}"
-            raise CommandError(told(one, why, lines))
+            raise CommandError(told(one, why, lines), lines[-OUTPUT_LINES:])
 
 
 def told(failed: Command, why: str, lines: Sequence[str]) -> str:
-    """What is said of a command that failed: which it was, and the end of its output."""
+    """What is said of a command that failed: which it was, and what may help."""
     command = [f"  {line}" for line in failed.command.splitlines()]
-    output = [f"  | {line}" for line in lines[-OUTPUT_LINES:]]
     hint = [SEALED] if any(sign in line for sign in REFUSED for line in lines) else []
-    return "\n".join([f"{failed.name} {why}, so nothing was switched:", *command, *output, *hint])
+    return "\n".join([f"{failed.name} {why}, so nothing was switched:", *command, *hint])

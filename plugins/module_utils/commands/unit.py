@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
-
 PATH = "/usr/local/bin:/usr/bin:/bin"
 #: What fences a command in as the WSGI server is.
 SANDBOX = ("NoNewPrivileges=yes", "PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=yes")
@@ -50,10 +48,6 @@ class Unit:
         yield f"EnvironmentFile={self.home}/next/env"
         yield from SANDBOX
         yield f"ReadWritePaths={self.home}/shared"
-        given = self.home / "next" / app_files.FOLDER
-        paths = list(app_files.read(given))
-        for mount in app_files.mounts(str(given), paths, f"{self.home}/shared"):
-            yield f"BindReadOnlyPaths={mount}"
         yield "UMask=0027"
         if marker:
             yield f"ExecStartPost=+/usr/bin/touch {marker}"

@@ -25,6 +25,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycl
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.report import (
     aftermath,
     differences,
+    reason,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.rollback import recorded
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.switch import Switch
@@ -76,10 +77,8 @@ def perform(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> Ou
         return Outcome({"actions": life.actions}, f"Not switched: {error}")
     except SwitchError as error:
         after = aftermath(life.store, systemd, app.name)
-        advice = hint(error.log)
-        lines = [f"{error}. {after}", *(f"  | {line}" for line in error.log), advice]
-        text = "\n".join(line for line in lines if line)
-        return Outcome({"actions": life.actions}, text)
+        text = "\n".join(filter(None, (f"{error}. {after}", reason(error.log), hint(error.log))))
+        return Outcome({"actions": life.actions, "log": "\n".join(error.log)}, text)
     return Outcome(result)
 
 

@@ -47,13 +47,14 @@ SIGNS = (
         " those that are allowed",
     ),
     (
-        r"NoAppException|Could not (?:import|locate)|Failed to find (?:Flask|attribute)",
-        "flask_app_entrypoint: it names the app, as module:name or module:factory()",
+        r"(?:ModuleNotFoundError: )?No module named '(?P<module>[\w.]+)'",
+        "flask_app_extra_packages: the virtualenv has no {module}; add it to the app's own"
+        " requirements, or here. When it is the app itself: flask_app_entrypoint,"
+        " flask_app_subdirectory",
     ),
     (
-        r"ModuleNotFoundError: No module named '(?P<module>[\w.]+)'",
-        "flask_app_extra_packages: the virtualenv has no {module}; add it to the app's own"
-        " requirements, or here",
+        r"NoAppException|Could not (?:import|locate)|Failed to find (?:Flask|attribute)",
+        "flask_app_entrypoint: it names the app, as module:name or module:factory()",
     ),
 )
 

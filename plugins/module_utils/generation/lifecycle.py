@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import pwd
+from contextlib import suppress
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files
 from ansible_collections.flaskops.stack.plugins.module_utils.app_state import Facts
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.description import (
     Description,
@@ -30,6 +33,8 @@ class Lifecycle:
         self.description = Description(app, self.store, self.units)
         #: What was done, in order, for people.
         self.actions: list[str] = []
+        #: What people should know besides.
+        self.notes: list[str] = []
 
     def must(self, verb: str, *units: str) -> None:
         """Call systemctl; SwitchError when it fails."""
@@ -46,6 +51,20 @@ class Lifecycle:
         if live and live != target:
             self.retire([live])
         return self.result(target, live)
+
+    def show_files(self, number: int) -> None:
+        """Have the app find the files that a generation was given; SwitchError."""
+        if not self.files_shown(number):
+            user = pwd.getpwnam(self.store.record(number).get("user", "root"))
+            folder = self.store.path(number) / app_files.FOLDER
+            problem = app_files.Shown(self.app.home).lead(folder, user.pw_uid, user.pw_gid)
+            if problem:
+                raise SwitchError(f"flask_app_files: {problem}")
+            self.actions.append(f"files of generation {number} in shared/")
+
+    def files_shown(self, number: int) -> bool:
+        """Whether the app finds them."""
+        return not app_files.Shown(self.app.home).wrong(self.store.path(number) / app_files.FOLDER)
 
     def commit(self, number: int, facts: Facts) -> None:
         """From here on, this generation is the one that comes back after a reboot."""
@@ -89,6 +108,9 @@ class Lifecycle:
         """After a failure: as if the new generation had never been."""
         if number == live:
             return
+        if live:
+            with suppress(SwitchError):  # the next run says it
+                self.show_files(live)
         companions = self.units.companions(number)
         if companions:
             self.systemd.call("stop", *companions)
@@ -145,4 +167,5 @@ class Lifecycle:
             "previous": before,
             "release": self.store.record(number)["release"] if number else "",
             "actions": self.actions,
+            "notes": self.notes,
         }

@@ -5,28 +5,39 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_file
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import Draft, Wanted
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 from ansible_collections.flaskops.stack.plugins.module_utils.wrapper.workers import REASONS
 
-#: Lines of the failing unit's log in the error: one screen.
-LOG_LINES = 30
+#: Lines of the failing unit's log in the error: with what Ansible says around them, one screen.
+LOG_LINES = 20
+#: What is said of every start, of containers and by Flask on the way to the app's own lines.
+NOISE = re.compile(
+    r"Starting \S+@\d+\.service - |\S+\.service: (PrivateIPC|ProtectHostname)=yes is configured"
+    r"|(Worker exiting|Shutting down: Master|Reason: )"
+)
 #: The last of the many lines in which uWSGI says how it was built and set up.
 UWSGI_IS_UP = 'running "unix_signal:15 '
 
 
 def excerpt(lines: list[str]) -> list[str]:
     """The part of a log that says why: up to the reason when one is given, else the end."""
-    lines = [line for line in lines if "[INFO]" not in line]
+    lines = [line for line in lines if "[INFO]" not in line and not NOISE.match(line)]
     reasons = [i for i, line in enumerate(lines) if line.startswith(REASONS)]
     lines = lines[: reasons[-1] + 1 if reasons else None]
     greetings = [i for i, line in enumerate(lines) if line.startswith(UWSGI_IS_UP)]
     return lines[greetings[-1] + 1 if reasons and greetings else 0 :][-LOG_LINES:]
+
+
+def reason(log: list[str]) -> str:
+    """The line of an excerpt in which the app's own processes say why; nothing where none does."""
+    return log[-1] if log and log[-1].startswith(REASONS) else ""
 
 
 def differences(store: Generations, wanted: Wanted, draft: Draft | None) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycle import Lifecycle
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import Wanted
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 
 PREVIOUS = "previous"
 

@@ -10,14 +10,13 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import payload
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files, payload
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lease import Started
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycle import Lifecycle
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.report import excerpt
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.trial import Trial
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted import Draft, Wanted
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 
 
 class Switch:
@@ -58,6 +57,7 @@ class Switch:
         same = live > 0 and store.record(live)["digest"] == self.wanted.digest
         active = same and running.get(live) == "active"
         up = active and self.units.reachable() and self.units.complete(live)
+        up = up and life.files_shown(live)
         if up and not strangers and not stale and self.units.enabled() == [live]:
             return self._described(live)
         if self.check_mode:
@@ -199,6 +199,7 @@ class Switch:
         for unit, text in companions.items():
             self.units.write(unit, text)
         life.must("daemon-reload")
+        life.show_files(number)
         if self.systemd.active(service):  # live already; its own socket may be gone since a crash
             trial.start_processes()
             life.actions.append(f"generation {number} has its units again")
@@ -213,5 +214,6 @@ class Switch:
             )
         life.actions.append(f"generation {number} started")
         trial.answers(since)
+        life.notes += trial.notes
         life.actions.append(f"generation {number} answered {self.wanted.health['probes']} times")
         trial.start_processes()

@@ -29,6 +29,8 @@ class Trial:
         self.store = store
         self.units = units
         self.systemd = units.systemd
+        #: What people should know of a generation that works.
+        self.notes: list[str] = []
 
     def answers(self, since: float) -> None:
         """Ask it as often as wanted, on its own socket; each time its release has to answer."""
@@ -63,6 +65,8 @@ class Trial:
             )
         except (OSError, http.client.HTTPException) as error:
             return f"gave no answer: {error or type(error).__name__}"
+        if answered.get(health.KEY_HEADER) == health.OWN_KEY:
+            self.notes = [f"{self.units.name} {health.OWN_KEY_NOTE}"]
         release = answered.get(health.RELEASE_HEADER)
         problem = health.unhealthy(status, body, check)
         if not problem and release != record["release"]:

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import wrapper
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files, wrapper
 from ansible_collections.flaskops.stack.plugins.module_utils.app_state import APPS, Facts
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.companions import companions
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import RUN
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 
 #: Without one of these there is nothing to switch to but an earlier generation.
 NEEDED = ("release", "user", "socket_unit", "service_unit", "generation_unit")

@@ -10,7 +10,7 @@ Files import downwards only::
     installer  static  shared                   the larger steps
     python                                      and a smaller one
     uv  pip  venv  compression  source          one job each
-    assets  environment  secret_keys  store  app_files
+    assets  environment  secret_keys  store
     commands  manifest  dotenv_files  requirement  unpack
     place  options  name  account  trees  error
 """

@@ -77,7 +77,7 @@ def _run_line(commands: Commands, line: str, name: str) -> None:
     try:
         commands.run("sh", "-c", line)
     except ReleaseError as error:
-        raise ReleaseError(f"{name}: {error}") from None
+        raise error.told(f"{name}: ") from None
 
 
 def compile_code(commands: Commands) -> None:

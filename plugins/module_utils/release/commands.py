@@ -4,20 +4,19 @@
 
 from __future__ import annotations
 
-import os
-import select
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ansible_collections.flaskops.stack.plugins.module_utils.as_user import as_user
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
 from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint, python_hint
 from ansible_collections.flaskops.stack.plugins.module_utils.release.place import Place
 from ansible_collections.flaskops.stack.plugins.module_utils.release.unpack import ArchiveError
 
-#: Lines of a failed command in the error: one screen.
-OUTPUT_LINES = 40
+#: Lines of a failed command in the error: with what Ansible says around them, one screen.
+OUTPUT_LINES = 20
 #: Values at least this long are kept out of messages.
 SECRET_LENGTH = 8
 PIP_ENVIRONMENT = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
@@ -87,10 +86,10 @@ class Commands:
         except OSError as error:
             raise ReleaseError(f"{command[0]}: {error.strerror}") from error
         if done.returncode != 0:
-            tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-OUTPUT_LINES:])
-            text = f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}"
+            text = f"`{' '.join(command)}` ended with {done.returncode}"
             told = "\n".join(filter(None, (text, hint(done.stdout), python_hint(done.stdout))))
-            raise ReleaseError(self._without_secrets(told))
+            log = self._without_secrets(done.stdout).splitlines()[-OUTPUT_LINES:]
+            raise ReleaseError(self._without_secrets(told), log)
         return done.stdout
 
     def _without_secrets(self, text: str) -> str:
@@ -102,24 +101,6 @@ class Commands:
 
     def as_user(self, action: Callable[[], None], said: str) -> None:
         """Do something on files as the app's user, so that no link leads root astray."""
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                if os.geteuid() == 0:
-                    os.setgroups([])
-                    os.setgid(self.owner.gid)
-                    os.setuid(self.owner.uid)
-                action()
-                status = 0
-            except (ArchiveError, OSError) as error:
-                os.write(writer, str(error).encode(errors="replace")[: select.PIPE_BUF])
-            finally:
-                os._exit(status)
-        os.close(writer)
-        with open(reader, "rb") as pipe:
-            reason = pipe.read().decode(errors="replace")
-        if os.waitpid(child, 0)[1] != 0:
-            why = reason or "not possible as the app's user"
-            raise ReleaseError(f"{said}: {why}")
+        reason = as_user(self.owner.uid, self.owner.gid, action, ArchiveError)
+        if reason:
+            raise ReleaseError(f"{said}: {reason}")

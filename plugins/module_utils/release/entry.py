@@ -35,6 +35,7 @@ class Outcome:
 
     result: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
+    log: list[str] = field(default_factory=list)
 
 
 def perform(params: dict[str, Any], *, check_mode: bool) -> Outcome:
@@ -57,7 +58,8 @@ def perform(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     except (ReleaseError, EnvironmentFormatError) as error:
         if lock:
             DeployLock(name).free(lock["run"])
-        return Outcome(problem=f"The release was not built. {error}")
+        log = error.log if isinstance(error, ReleaseError) else []
+        return Outcome(problem=f"The release was not built. {error}", log=log)
 
 
 def build_lock(name: str, *, check_mode: bool) -> AbstractContextManager[None]:

@@ -11,8 +11,19 @@ OPTION = "flask_app_build_packages"
 COMPILER = "build-essential python3-dev"
 #: A C or C++ compiler, as commands and messages name it.
 CC = r"(?:\S*[-/])?(?:gcc|g\+\+|cc|c\+\+)"
+#: Packages of Python that are often built, and what they need, whatever their compiler says first.
+NAMED = (
+    ("psycopg2", "libpq-dev"),
+    ("mysqlclient", "default-libmysqlclient-dev pkg-config"),
+    ("lxml", "libxml2-dev libxslt1-dev"),
+    ("pillow", "libjpeg-dev zlib1g-dev"),
+    ("cryptography", "cargo libssl-dev pkg-config"),
+    ("python-ldap", "libldap-dev libsasl2-dev"),
+    ("uwsgi", "libpcre2-dev"),
+)
 #: What stands in the output, and the packages that help, by Debian's names.
 SIGNS = (
+    *((rf"(?i)failed to build [`']{name}\b", f"{more} {COMPILER}") for name, more in NAMED),
     (r"pg_config(?: executable)?:? not found|libpq-fe\.h", f"libpq-dev {COMPILER}"),
     (
         r"mysql_config: not found|mysqlclient.*pkg-config|Can not find valid pkg-config name"

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import tomllib
 from ansible_collections.flaskops.stack.plugins.module_utils.release import uv
 from ansible_collections.flaskops.stack.plugins.module_utils.release.commands import Commands
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
@@ -20,14 +20,24 @@ ROOT = uv.ROOT / "python"
 OWN = (Path("/usr/bin"), Path("/usr/local/bin"))
 #: A release of Python, or all of a minor version.
 VERSION = re.compile(r"(?P<minor>3\.[0-9]+)(\.[0-9]+)?")
-#: Prints the version of the interpreter that runs it, and whether a text that is to be compared as
-#: PEP 440 has it allows that. pip brings what compares.
+#: Prints the version of the interpreter that runs it, what a pyproject.toml asks for, and whether
+#: that allows it as PEP 440 compares. pip brings what is needed.
 ASK = """
-import platform, sys
+import json, platform, sys
 sys.path.insert(0, sys.argv[1])
 from pip._vendor.packaging.specifiers import SpecifierSet
+try:
+    import tomllib
+except ImportError:
+    from pip._vendor import tomli as tomllib
 version = platform.python_version()
-print(version, SpecifierSet(sys.argv[2]).contains(version, prereleases=True))
+try:
+    with open(sys.argv[2], "rb") as file:
+        asked = str(tomllib.load(file).get("project", {}).get("requires-python", ""))
+    allowed = SpecifierSet(asked).contains(version, prereleases=True)
+except ValueError:  # whoever installs the project says what is wrong with it
+    asked, allowed = "", True
+print(json.dumps([version, asked, allowed]))
 """
 
 
@@ -73,10 +83,10 @@ def installed(commands: Commands, wanted: str, minor: str, uv_version: str) -> s
     try:
         commands.run_as_root(uv.program(commands, uv_version), *install, wanted)
     except ReleaseError as error:
-        raise ReleaseError(
+        raise error.told(
             f"flask_app_python: found {wanted!r}, which this host does not have and uv could not"
             " install; UV_PYTHON_INSTALL_MIRROR in flask_app_build_env names a mirror that the"
-            f" host can reach. {error}"
+            " host can reach. "
         ) from None
     found = managed(wanted, minor)
     if not found:
@@ -86,30 +96,17 @@ def installed(commands: Commands, wanted: str, minor: str, uv_version: str) -> s
 
 def check(commands: Commands, wanted: str, app: Path) -> None:
     """ReleaseError when the app's own requires-python does not allow its interpreter."""
-    asked = requires(app)
-    pips = sorted(uv.WHEELS.glob("pip-*.whl"))
-    if not asked or not pips:  # then pip or uv says it, a little later
+    project, pips = app / PROJECT, sorted(uv.WHEELS.glob("pip-*.whl"))
+    if not project.is_file() or not pips:
         return
-    said = commands.run(commands.python, "-I", "-c", ASK, str(pips[-1]), asked)
-    version, allowed = said.split()
-    if allowed != "True":
+    said = commands.run(commands.python, "-I", "-c", ASK, str(pips[-1]), str(project))
+    version, asked, allowed = json.loads(said)
+    if not allowed:
         raise ReleaseError(
             f"flask_app_python: found {wanted!r}, which is Python {version}; allowed by"
             f" requires-python in the app's {PROJECT} is {asked}. Set it to a version such as"
             ' "3.13"'
         )
-
-
-def requires(app: Path) -> str:
-    """What the app's pyproject.toml says of Python; nothing when it says nothing."""
-    path = app / PROJECT
-    if not path.is_file():
-        return ""
-    try:
-        project = tomllib.loads(path.read_text("utf-8")).get("project", {})
-    except ValueError:  # whoever installs it says what is wrong with it
-        return ""
-    return str(project.get("requires-python", ""))
 
 
 def _patch(path: Path) -> int:

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils import files
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files, files
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_json
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.assets import gather
 from ansible_collections.flaskops.stack.plugins.module_utils.release.builder import build

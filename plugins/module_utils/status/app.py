@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.processes import Pr
 from ansible_collections.flaskops.stack.plugins.module_utils.status import release
 from ansible_collections.flaskops.stack.plugins.module_utils.status.probe import Probe
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
+from ansible_collections.flaskops.stack.plugins.module_utils.wrapper import health
 
 PROPERTIES = (
     "ActiveState",
@@ -30,6 +30,8 @@ PROPERTIES = (
 NOT_COUNTED = ("", "[not set]", str(2**64 - 1))
 #: States that come with a problem.
 WORTH_A_WORD = ("broken", "failed", "stopped")
+#: States of a background process or a timer that is as it should be.
+RUNS = ("active", "activating", "reloading", "deactivating")
 #: Bytes free on the disk below which it is worth a word.
 LITTLE_DISK = 512 * 1024**2
 
@@ -68,8 +70,11 @@ class App:
                 f"{self.name} has generation {one} too, {running[one]}: a switch is under way, or "
                 "did not end and the next deploy retires it"
             )
-        if up:
-            self.problems += self.companions()
+        companions = self.companions() if up else []
+        if state == "serving" and any(one["state"] in WORTH_A_WORD for one in companions):
+            state = "degraded"
+        if self.probe.own_key:
+            self.problems.append(f"{self.name} {health.OWN_KEY_NOTE}")
         if self.live and self.app is None:
             self.problems.append(
                 f"{self.name} has no {self.written.path}, so its processes, timers and server are "
@@ -97,6 +102,7 @@ class App:
             "deployed": self.deployed(),
             "rollback": self.rollback(),
             "others": others,
+            "companions": companions,
             "disk_free": free,
         }
 
@@ -125,14 +131,30 @@ class App:
             self.problems.append(f"{name} is {state}: {problem}")
         return state
 
-    def companions(self) -> Iterator[str]:
-        """Which background processes and timed commands of the live generation have failed."""
+    def companions(self) -> list[dict[str, str]]:
+        """Background processes and timers of the live generation, each with its state.
+
+        The command of a timer shows when it has failed.
+        """
         units = self.app.companions(self.live) if self.app else []
-        for unit in sorted(one for one in units if one.endswith(".service")):
+        timed = {unit.replace(".timer", ".service") for unit in units if unit.endswith(".timer")}
+        found = []
+        for unit in sorted(units):
             shown = self.systemd.properties(unit, "ActiveState", "SubState")
-            if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
-                stem = unit.removesuffix(".service")
-                yield f"{stem} of {self.name} is failed: journalctl -u {stem}"
+            active, sub = shown.get("ActiveState", ""), shown.get("SubState", "")
+            stem = unit.removesuffix(".service")
+            if active == "failed" or sub == "auto-restart":
+                state = "failed"
+            elif active in RUNS or unit in timed:
+                state = active
+            else:
+                state = "stopped"
+            if state in WORTH_A_WORD:
+                self.problems.append(f"{stem} of {self.name} is {state}: journalctl -u {stem}")
+            elif unit in timed:
+                continue
+            found.append({"unit": stem, "state": state})
+        return found
 
     def release(self, generation: int) -> dict[str, str]:
         """Release, revision and source of a generation; nothing is known of 0."""

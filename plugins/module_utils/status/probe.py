@@ -36,6 +36,8 @@ class Probe:
         self.generations = generations
         #: By which name and scheme it is asked may have changed since it was started.
         self.asked_as = app.health if app else {}
+        #: Whether the app signs with a key of its own.
+        self.own_key = False
         self.log = f"journalctl -u {name}@{self.live}"
 
     @cached_property
@@ -64,6 +66,7 @@ class Probe:
                 status, body, answer = self.get(self.public(), check)
         except (OSError, http.client.HTTPException) as error:
             return "", f"no answer to GET {path} ({error or type(error).__name__}): {log}"
+        self.own_key = answer.get(health.KEY_HEADER) == health.OWN_KEY
         release = answer.get(health.RELEASE_HEADER, "")
         wanted = self.record["release"]
         problem = health.unhealthy(status, body, check)

@@ -13,6 +13,7 @@ from typing import Any
 from . import health, record
 from .farewell import closer, farewell, is_websocket
 from .finder import find_app
+from .keys import has_own_key
 from .kind import refuse
 from .peers import UNIT, Peers
 from .static import with_published
@@ -34,6 +35,7 @@ def build_application(config: dict[str, Any], directory: Path | None = None) -> 
     record.set_log_level()
     app = find_app(config["entrypoint"])
     refuse(app, asgi=False)
+    told_of_it = [(health.KEY_HEADER, health.OWN_KEY)] if has_own_key(app) else []
     hops = config["proxy_hops"]
     if hops > 0:
         from werkzeug.middleware.proxy_fix import ProxyFix
@@ -57,7 +59,7 @@ def build_application(config: dict[str, Any], directory: Path | None = None) -> 
 
         def told(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if known:
-                headers = [*headers, (health.RELEASE_HEADER, release)]
+                headers = [*headers, (health.RELEASE_HEADER, release), *told_of_it]
             if any(v.startswith(STREAM) and k.lower() == "content-type" for k, v in headers):
                 headers = [*headers, STREAMED]
             return start_response(status, headers, *rest)

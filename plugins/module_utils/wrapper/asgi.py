@@ -13,6 +13,7 @@ from typing import Any
 from . import health, record
 from .farewell import GOING_AWAY, farewell
 from .gate import NotReadyError, due
+from .keys import has_own_key
 from .peers import UNIT, Peers
 from .static import Published
 from .workers import report
@@ -41,6 +42,7 @@ class AsgiApplication:
         self.config = config
         self.directory = directory or record.own_directory()
         self.peers = Peers(os.environ.get(UNIT, ""))
+        self.own_key = has_own_key(app)
         self.published = Published.of(self.directory)
         #: Called when the gate is passed.
         self.passed: Callable[[], Any] = lambda: None
@@ -65,14 +67,16 @@ class AsgiApplication:
                 await _send_file(*found, send)
                 return
         known = (TOKEN, self.config["token"].encode()) in scope["headers"]
-        release = (health.RELEASE_HEADER.lower().encode(), self.config["release"].encode())
+        named = [(health.RELEASE_HEADER.lower().encode(), self.config["release"].encode())]
+        if self.own_key:
+            named.append((health.KEY_HEADER.lower().encode(), health.OWN_KEY.encode()))
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 if any(k.lower() == b"content-type" and v.startswith(STREAM) for k, v in headers):
                     headers.append((b"x-accel-buffering", b"no"))
-                message = {**message, "headers": [*headers, release] if known else headers}
+                message = {**message, "headers": [*headers, *named] if known else headers}
             await send(message)
 
         await self.app(seen, receive, told)

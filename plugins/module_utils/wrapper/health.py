@@ -15,6 +15,13 @@ from .wsgi import Environ
 #: Only the switch knows the token; who sends it is told which release answers.
 TOKEN_HEADER = "HTTP_X_FLASKOPS_TOKEN"
 RELEASE_HEADER = "X-Flaskops-Release"
+#: Who is told the release is told this as well, when the app signs with a key of its own.
+KEY_HEADER, OWN_KEY = "X-Flaskops-Key", "own"
+#: What people are told of that.
+OWN_KEY_NOTE = (
+    "signs with a SECRET_KEY of its own, not with the one it was given, which nobody knows: have it"
+    " read SECRET_KEY from the environment"
+)
 #: Bytes of a failing health answer that go into the error.
 BODY_SHOWN = 400
 

@@ -27,6 +27,10 @@ HALF = mmap.PAGESIZE // 2
 _shared = mmap.mmap(int(os.environ.pop(SHARED_FD, "-1")), mmap.PAGESIZE)
 
 
+#: Where Flask looks for the app.
+FINDS = os.path.join("flask", "cli.py")
+
+
 class WorkerDiedError(Exception):
     """A worker has ended before all of them had passed the gate."""
 
@@ -43,7 +47,11 @@ def report(error: Exception) -> None:
     else:  # with the app's own frames, not ours and not the import system's
         frames = traceback.extract_tb(error.__traceback__)
         foreign = (os.path.dirname(__file__), "<frozen")
-        own = [frame for frame in frames if not frame.filename.startswith(foreign)]
+        own = [
+            frame
+            for frame in frames
+            if not frame.filename.startswith(foreign) and not frame.filename.endswith(FINDS)
+        ]
         sys.stderr.write("".join(traceback.format_list(own)))
         text = str(error).strip().splitlines() or [""]
         if len(text) > 1:  # Flask quotes the traceback of a failed import: its last line says why

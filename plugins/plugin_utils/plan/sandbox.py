@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
-
 #: The Service section of a generation's unit, systemd.exec(5), under every WSGI server. Exposure
 #: 1.4 as systemd-analyze security counts, on systemd 252 and 257.
 SANDBOX: Mapping[str, Any] = {
@@ -46,15 +44,6 @@ SANDBOX: Mapping[str, Any] = {
 }
 
 
-def service_settings(home: str, files: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The sandbox of an app, with what people say of it merged over it.
-
-    A generation sees the files that it was given at their places below shared/.
-    """
-    own = {"ReadWritePaths": f"-{home}/shared"}
-    seen = app_files.mounts(f"{home}/generations/%i/{app_files.FOLDER}", files, f"{home}/shared")
-    if seen:
-        more = given.get("BindReadOnlyPaths", [])
-        seen += more if isinstance(more, list) else [more]
-        return {**SANDBOX, **own, **given, "BindReadOnlyPaths": seen}
-    return {**SANDBOX, **own, **given}
+def service_settings(home: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The sandbox of an app, with what people say of it merged over it."""
+    return {**SANDBOX, "ReadWritePaths": f"-{home}/shared", **given}

@@ -57,9 +57,7 @@ STOP_RESERVE = 5
 def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """Units, health checks and what the module switch takes."""
     problems = find_problems(options)
-    settings = service_settings(
-        options["wsgi_home"], options["wsgi_files"], options["wsgi_unit_config"]
-    )
+    settings = service_settings(options["wsgi_home"], options["wsgi_unit_config"])
     told = unit(options) | {"settings": written(unit_settings, settings, problems)}
     data = {name: options[f"wsgi_{name}"] for name in AS_GIVEN} | {
         "server": options["wsgi_server_program"] or "",

@@ -16,6 +16,7 @@ from release_shop import ME, Shop
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setattr(Owner, "named", classmethod(lambda cls, name: ME))
     monkeypatch.setattr(uv, "program", lambda *_: "uv")
+    monkeypatch.setattr(uv, "WHEELS", tmp_path / "no-wheels")
     for name in ("chown", "fchown", "lchown"):
         monkeypatch.setattr(os, name, lambda *_: None)
     return Shop(tmp_path / "shop", monkeypatch)

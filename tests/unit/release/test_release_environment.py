@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskops.stack.plugins.module_utils.release import app_files
+from ansible_collections.flaskops.stack.plugins.module_utils import app_files
 
 from release_shop import Shop
 

@@ -126,5 +126,8 @@ def test_the_app_says_which_python_it_runs_with(
         python.check(commands, "3.11", app)
 
 
-def test_an_app_without_a_project_says_nothing(shop: Shop, tmp_path: Path) -> None:
-    assert python.requires(tmp_path) == ""
+def test_an_app_without_a_project_is_not_asked(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Commands, "run", lambda *_: pytest.fail("it was asked"))
+    python.check(shop.real_commands(shop.releases()), "3.11", tmp_path)
