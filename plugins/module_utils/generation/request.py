@@ -46,7 +46,9 @@ def ask(
         else:
             connection.request("GET", target, headers=headers)
             answer = connection.getresponse()
-        return answer.status, answer.read(), dict(answer.headers)
+        # ASGI has names of headers in small letters.
+        told = {name.title(): value for name, value in answer.headers.items()}
+        return answer.status, answer.read(), told
     finally:
         connection.close()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils.release import uv
@@ -88,6 +89,8 @@ def installed(commands: Commands, wanted: str, minor: str, uv_version: str) -> s
             " install; UV_PYTHON_INSTALL_MIRROR in flask_app_build_env names a mirror that the"
             " host can reach. "
         ) from None
+    with suppress(OSError):  # a lock that everybody may hold
+        (ROOT / ".lock").chmod(0o600)
     found = managed(wanted, minor)
     if not found:
         raise ReleaseError(f"flask_app_python: uv has installed {wanted}, but not in {ROOT}")

@@ -172,18 +172,21 @@ class AsgiApplication:
         answer: list[int] = []
         written: list[bytes] = []
         messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+        answered = asyncio.Event()
 
         async def receive() -> Message:
             for message in messages:
                 return message
-            await asyncio.Event().wait()  # nobody hangs up
-            raise AssertionError
+            await answered.wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.append(message["status"])
             elif message["type"] == "http.response.body":
                 written.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    answered.set()
 
         await self.app(behind(scope, hops), receive, send)
         return answer[0], b"".join(written)

@@ -243,6 +243,28 @@ def test_an_app_that_is_not_well_does_not_serve(
     assert capsys.readouterr().err.splitlines()[-1].startswith(reason)
 
 
+WAITS = """\
+import asyncio
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise ValueError
+    async def until_the_end():
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    waits = asyncio.ensure_future(until_the_end())
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"a", "more_body": True})
+    await send({"type": "http.response.body", "body": b"b"})
+    await waits
+"""
+
+
+def test_the_gate_hangs_up_when_it_has_its_answer(tmp_path: Path) -> None:
+    """Quart waits for that."""
+    app = built(tmp_path, WAITS, health=HEALTH | {"text": "ab"})
+    assert live(app)[0]["type"] == "lifespan.startup.complete"
+
+
 def test_a_proved_generation_is_not_asked_again(tmp_path: Path) -> None:
     app = built(tmp_path, health=HEALTH | {"path": "/broken"})
     (app.directory / "proved").touch()
