@@ -39,9 +39,10 @@ class Site:
     folder: Path
 
     def deploy(self, files: dict[str, str], **variables: Any) -> str:
-        """Deploy these files, which must succeed."""
-        said: str = self.play.succeeds(**self._written(files), **variables)
-        return said
+        """Deploy these files, which must succeed; what is said, on one line."""
+        done = self.play(**self._written(files), **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return " ".join((done.stdout + done.stderr).split())
 
     def fails(self, files: dict[str, str], **variables: Any) -> str:
         """Deploy these files, which must fail soon, and say why in a few lines."""
@@ -576,3 +577,56 @@ def test_a_flaskenv_for_development_does_not_turn_the_debugger_on(site: Any) -> 
         {"app.py": app, "requirements.txt": "flask\n", ".flaskenv": "FLASK_DEBUG=1\nFLASK_ENV=x\n"}
     )
     assert draft.text() == "False"
+
+
+# What people do on the host ----------------------------------------------------------------------
+
+
+def test_a_command_in_the_apps_shoes(host: Any, site: Any) -> None:
+    tool = site("tool")
+    app = FLASK + OK + "@app.cli.command()\ndef where():\n    import os\n    print(os.getcwd())\n"
+    tool.deploy({"app.py": app, "requirements.txt": "flask\n"}, flask_app_env={"GREETING": "a $b"})
+    release = host.check_output("readlink -f /srv/tool/live/release")
+    assert host.check_output("flaskops tool run flask where") == f"{release}/code"
+    told = host.check_output("flaskops tool run sh -c 'id -un; echo \"$GREETING\"; exec 2>&1'")
+    assert told.splitlines() == ["tool", "a $b"]
+    assert host.run("flaskops tool run sh -c 'exit 7'").rc == 7
+    assert host.run("flaskops tool run sh -c '> /srv/tool/live/env'").rc != 0
+    assert "Booting worker" in host.check_output("flaskops tool logs --no-pager")
+    assert "tool.socket" in host.check_output("flaskops tool status")
+    assert "found no app 'tol'" in host.run("flaskops tol status").stderr
+    offers = "COMP_WORDS=(flaskops to) COMP_CWORD=1; _flaskops; echo ${COMPREPLY[@]}"
+    complete = f"bash -c '. /etc/bash_completion.d/flaskops; {offers}'"
+    assert host.check_output(complete) == "tool"
+    said = tool.play.succeeds(
+        playbook="../../playbooks/run.yml",
+        flask_app_name="tool",
+        run_command='flask where; echo "$GREETING"',
+    )
+    assert f"- {release}/code" in said
+    assert "- a $b" in said
+
+
+def test_a_key_in_the_code_is_told(site: Any) -> None:
+    weak = site("weak")
+    app = FLASK + OK + "app.secret_key = 'dev'\n"
+    said = weak.deploy({"app.py": app, "requirements.txt": "flask\n"})
+    assert "weak signs with a SECRET_KEY of its own, not with the one it was" in said
+    told = weak.play.succeeds(playbook="../../playbooks/status.yml", status_app="weak")
+    assert "debian13: weak signs with a SECRET_KEY of its own" in told
+    strong = FLASK + OK + "import os\napp.secret_key = os.environ['SECRET_KEY']\n"
+    assert "SECRET_KEY of its own" not in weak.deploy({"app.py": strong})
+
+
+def test_a_process_that_is_down_is_told(host: Any, site: Any) -> None:
+    pair = site("pair")
+    pair.deploy(
+        {"app.py": FLASK + OK, "requirements.txt": "flask\n"},
+        flask_app_processes=[{"name": "worker", "command": "sleep 1000"}],
+    )
+    status = {"playbook": "../../playbooks/status.yml", "status_app": "pair"}
+    assert "pair runs pair.worker@1 (active)" in pair.play.succeeds(**status)
+    host.check_output("systemctl stop pair.worker@1")
+    told = pair.play.succeeds(**status)
+    assert "degraded" in told
+    assert "pair.worker@1 of pair is stopped: journalctl -u pair.worker@1" in told

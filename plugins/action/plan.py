@@ -122,6 +122,8 @@ class ActionModule(ActionBase):
             data = {**planned.data, "packages": planned.packages}
             return result | outcome(planned.problems, data)
         host = plan_host(self.view(variables, site), self._task.args.get("tiers") or TIERS)
+        for hint in host.hints:
+            self._display.warning(hint)
         data = asdict(host)
         return result | outcome(host.problems, {**data, "shown": public(data)})
 

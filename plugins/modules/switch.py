@@ -19,6 +19,8 @@ description:
     socket of that generation alone and checks which release answers.
   - When the new generation fails, it is stopped and removed, the live one was never touched, and
     the error holds the failing unit's own log lines.
+  - The host gets the command C(flaskops), C(/usr/local/bin/flaskops), with which people run an
+    app's own commands as it runs, and read its log.
   - How the app runs, and which units are its own, is written to
     C(/etc/flaskops/apps/<name>/app.json).
   - The state is read from the disk and from systemd. What a killed run has left is put right first.

@@ -247,3 +247,32 @@ def test_a_role_that_installs_nothing_is_told_so() -> None:
     found = planned(cache_server="none", redis_state="absent", memcached_state="absent")
     assert found.packages == []
     assert found.options["redis_with_packages"] == found.options["memcached_with_packages"] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, True),
+        ({"redis_maxmemory_policy": "allkeys-lru"}, True),
+        ({"redis_maxmemory_policy": "volatile-lru"}, False),
+        ({"redis_maxmemory_policy": "noeviction"}, False),
+        ({"cache_server": "memcached"}, False),
+        ({"flask_app_processes": []}, False),
+    ],
+)
+def test_a_queue_in_a_cache_that_forgets_is_told(said: dict[str, Any], *, told: bool) -> None:
+    worker = {"name": "worker", "command": "rq worker", "count": 1, "stop_timeout": 9}
+    given = {"flask_app_processes": [worker], **said}
+    hints = cache_tier.queue_hints(view(hosts={"a": given}))
+    assert bool(hints) is told
+    assert all(hint.startswith("redis_maxmemory_policy: allkeys-l") for hint in hints)
+
+
+def test_what_the_cache_host_says_of_its_policy_counts() -> None:
+    hosts: Hosts = {
+        "a": {"flask_app_processes": [{"name": "w", "command": "w"}]},
+        "c": {"redis_maxmemory_policy": "noeviction"},
+    }
+    assert cache_tier.queue_hints(view("a", hosts, cache=["c"], app=["a"])) == []
+    del hosts["c"]["redis_maxmemory_policy"]
+    assert cache_tier.queue_hints(view("a", hosts, cache=["c"], app=["a"])) != []

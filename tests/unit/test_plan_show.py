@@ -16,6 +16,7 @@ PLAN: dict[str, Any] = {
         "flask_app_env_defaults": {"REDIS_URL": "redis://shop:hunter2@192.0.2.1:6379/0", "HOPS": 1},
     },
     "packages": ["redis-server", "git"],
+    "hints": ["redis_maxmemory_policy: a queue loses jobs"],
 }
 
 
@@ -41,4 +42,5 @@ def test_each_thing_has_a_line() -> None:
         "  flask_app_env_defaults.REDIS_URL  redis://(secret)@192.0.2.1:6379/0",
         "  flask_app_env_defaults.HOPS       1",
         "  packages                          git redis-server",
+        "  hint 1                            redis_maxmemory_policy: a queue loses jobs",
     ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils import host
 from ansible_collections.flaskops.stack.plugins.module_utils.generation import wanted as new
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.companions import (
     CompanionError,
@@ -118,6 +119,8 @@ def act(params: dict[str, Any], life: Lifecycle, *, check_mode: bool) -> dict[st
     diff = differences(life.store, wanted, draft)
     lease = params["lease"] if phase == "start" else None
     result = Switch(life, wanted, draft, lease=lease, check_mode=check_mode).run()
+    if host.install(life.app.root, check_mode=check_mode):
+        result = {**result, "changed": True, "actions": [*result["actions"], "flaskops written"]}
     return {**result, "diff": {"prepared": diff if result["changed"] else ""}}
 
 

@@ -33,6 +33,7 @@ class App:
     keep: int
     run_folder: Path = RUN
     apps_folder: Path = APPS
+    root: Path = Path("/")
 
 
 @dataclass(frozen=True)

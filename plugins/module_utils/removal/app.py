@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.flaskops.stack.plugins.module_utils import host
 from ansible_collections.flaskops.stack.plugins.module_utils import lock as locks
 from ansible_collections.flaskops.stack.plugins.module_utils.app_state import APPS, AppFile
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.store import Generations
@@ -58,6 +59,7 @@ class App:
         run: Path = Path("/run"),
         mounts: Path = Path("/proc/self/mountinfo"),
         apps: Path = APPS,
+        root: Path = Path("/"),
     ) -> None:
         self.name = name
         self.home = Home(home, mounts, keep_data=keep_data)
@@ -67,6 +69,7 @@ class App:
         self.user = User(user, home)
         self.keep_data = keep_data
         self.run = run
+        self.root = root
 
     def plan(self) -> Plan:
         """Everything that is to go; RemoveError when the home is not an app's."""
@@ -137,6 +140,7 @@ class App:
             discard(path)
         if plan.file:
             self.file.remove()
+        host.remove(self.root, self.file.folder.parent)
 
 
 @contextmanager

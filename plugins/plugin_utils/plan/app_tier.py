@@ -43,6 +43,7 @@ def plan(view: View) -> Tier:
     tier = Tier(options=wsgi_options(view), roles=["flask_app"])
     tier.options |= app_options(view, tier.options)
     tier.problems = cache_tier.app_problems(view)
+    tier.hints = cache_tier.queue_hints(view)
     if server in SERVERS:
         tier.roles.append(server)
         requirement = view.options(server, "wsgi_server_requirement")["wsgi_server_requirement"]

@@ -110,6 +110,23 @@ def app_problems(view: View) -> list[str]:
     return problems
 
 
+def queue_hints(view: View) -> list[str]:
+    """Background processes are mostly workers of a queue, which a full cache would make room in."""
+    processes = view.value("flask_app_processes", []) or view.value("wsgi_background_processes", [])
+    if server_of(view) != "redis" or not processes or not view.site.cache_host_of(view.host):
+        return []
+    policy = view.options("redis", "redis_maxmemory_policy", **elsewhere(view))[
+        "redis_maxmemory_policy"
+    ]
+    if not policy.startswith("allkeys-"):
+        return []
+    return [
+        f"redis_maxmemory_policy: {policy}, with flask_app_processes: a queue in that Redis loses"
+        " jobs when the memory is full; with volatile-lfu only what has an end goes, as cached"
+        " values have, and with noeviction nothing"
+    ]
+
+
 def login_problems(view: View) -> list[str]:
     """Redis would turn the app away."""
     if server_of(view) != "redis" or not view.site.cache_host_of(view.host):

@@ -33,6 +33,7 @@ def public(plan: Mapping[str, Any]) -> dict[str, Any]:
         "roles": plan["roles"],
         "options": options,
         "packages": sorted(plan["packages"]),
+        "hints": list(plan["hints"]),
     }
 
 
@@ -63,6 +64,7 @@ def lines(plans: Mapping[str, Mapping[str, Any]]) -> list[str]:
             else:
                 rows[name] = text(value)
         rows["packages"] = " ".join(plan["packages"]) or "-"
+        rows |= {f"hint {number}": hint for number, hint in enumerate(plan["hints"], 1)}
         width = max(map(len, rows))
         told.append(f"{host}: {', '.join(plan['tiers'])}")
         told += [f"{GAP}{name:<{width}}{GAP}{value}" for name, value in rows.items()]

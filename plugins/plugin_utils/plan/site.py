@@ -19,7 +19,13 @@ OWN_ADDRESS = re.compile(r"127[.].*|::1")
 #: that each host adds: with many hosts all take longer.
 LEASE, LEASE_OF_A_HOST = 900, 60
 #: Of the first cache host, what the app of other hosts has to know.
-CACHE_OPTIONS = ("redis_port", "redis_password", "redis_acl_users", "memcached_port")
+CACHE_OPTIONS = (
+    "redis_port",
+    "redis_password",
+    "redis_acl_users",
+    "redis_maxmemory_policy",
+    "memcached_port",
+)
 #: Of the first app host, what cache hosts check against.
 APP_OPTIONS = (
     "flask_app_env",

@@ -43,6 +43,7 @@ class HostPlan:
     roles: dict[str, list[str]] = field(default_factory=dict)
     packages: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     asks_app: str = ""
 
 
@@ -58,6 +59,7 @@ def plan_host(view: View, tiers: Sequence[str] = TIERS) -> HostPlan:
         host.options |= tier.options
         host.roles[name] = tier.roles
         host.problems += tier.problems
+        host.hints += tier.hints
         host.asks_app = host.asks_app or tier.asks_app
         # The tags of the run may leave a role out.
         planned |= {

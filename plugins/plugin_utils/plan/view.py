@@ -64,11 +64,12 @@ class Tier:
     """What a tier adds to a host's plan.
 
     ``options`` are options of roles that follow from the topology, as final values. ``roles`` are
-    the roles that run on the host, in their order. ``asks_app`` is a URL of the app on another
-    host, which this one must be let in to ask.
+    the roles that run on the host, in their order. ``hints`` are what works but is likely not
+    meant. ``asks_app`` is a URL of the app on another host, which this one must be let in to ask.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     roles: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     asks_app: str = ""

@@ -27,6 +27,7 @@ LEAST = {
     "wsgi_proxy_hops": 0,
     "wsgi_graceful_timeout": 1,
     "wsgi_health_timeout": 1,
+    "wsgi_health_probes": 1,
     "wsgi_start_timeout": 1,
     "wsgi_keep_generations": 2,
 }
@@ -100,7 +101,7 @@ def unit(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def health(options: Mapping[str, Any]) -> dict[str, Any]:
     """What a new generation has to answer."""
-    names = ("path", "host", "scheme", "status", "text", "timeout")
+    names = ("path", "host", "scheme", "status", "text", "timeout", "probes")
     more = [
         {name: value for name, value in check.items() if value is not None}
         for check in options["wsgi_health_checks"]
