@@ -32,7 +32,17 @@ RESULTS = testbed.STATE / "results"
 BIN = ROOT / ".venv" / "bin"
 COLLECTION = "collections/ansible_collections/flaskops/stack"
 #: Scenarios of more than five minutes.
-LONG = ("balanced", "deploy", "fleet", "flask_app", "gunicorn", "tls", "uwsgi")
+LONG = (
+    "apps",
+    "balanced",
+    "deploy",
+    "fleet",
+    "flask_app",
+    "gunicorn",
+    "nginx",
+    "tls",
+    "uwsgi",
+)
 GRACE = 10  # seconds an interrupted step has to end by itself
 
 
