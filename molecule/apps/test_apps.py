@@ -315,6 +315,24 @@ def test_translations_that_are_compiled_in_the_build(site: Any) -> None:
     assert hello.text(Accept_Language="en") == "good morning"
 
 
+def test_what_is_for_the_first_release_alone_runs_once(host: Any, site: Any) -> None:
+    seed = site("seed")
+    app = (
+        FLASK + OK + "@app.cli.command()\ndef plant():\n"
+        "    with open(app.instance_path + '/log', 'a') as file:\n        file.write('planted ')\n"
+    )
+    given = {
+        "flask_app_first_commands": ["flask plant"],
+        "flask_app_migrate_command": "printf 'grown ' >> instance/log",
+    }
+    broken = app.replace("return 'ok'", "flask.abort(500)")
+    seed.fails({"app.py": broken, "requirements.txt": "flask\n"}, **given)
+    for release in range(2):
+        seed.deploy({"app.py": f"{app}# {release}\n"}, **given)
+    log = host.check_output("cat /srv/seed/shared/instance/log").split()
+    assert log == ["planted", "grown", "grown", "grown"]
+
+
 # Async, WebSockets, streams ----------------------------------------------------------------------
 
 QUART = """\

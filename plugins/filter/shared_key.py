@@ -1,6 +1,6 @@
 # Copyright: The flaskops.stack authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the hosts of a run have found out about the SECRET_KEY that they share."""
+"""What the hosts of a run have found out together, of the SECRET_KEY that they share above all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.plugin_utils.shared_key import (
+    any_served,
     key_offers,
     keys_differ,
 )
@@ -17,4 +18,4 @@ class FilterModule:
     """Filters of flaskops.stack for the role flask_app."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"key_offers": key_offers, "keys_differ": keys_differ}
+        return {"any_served": any_served, "key_offers": key_offers, "keys_differ": keys_differ}

@@ -48,6 +48,10 @@ options:
         description: Command lines for a shell.
         type: str
         required: true
+      first:
+        description: Run it once in the life of the app, before it has ever served.
+        type: bool
+        default: false
   marker:
     description: Name of the file in the release that says that all have run.
     type: str
@@ -56,6 +60,12 @@ options:
     description: Seconds that all commands have together.
     type: int
     default: 600
+  served:
+    description:
+      - Whether the app has served on any of its hosts. With V(unknown) a first command is refused.
+    type: str
+    choices: ['yes', 'no', unknown]
+    default: unknown
 """
 
 EXAMPLES = r"""
@@ -90,7 +100,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.app_name import APP
 from ansible_collections.flaskops.stack.plugins.module_utils.commands.run import (
     Command,
     CommandError,
-    run_all,
+    run_due,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.commands.unit import Unit
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
@@ -111,10 +121,12 @@ def main() -> None:
                 "options": {
                     "name": {"type": "str", "required": True},
                     "command": {"type": "str", "required": True},
+                    "first": {"type": "bool", "default": False},
                 },
             },
             "marker": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 600},
+            "served": {"type": "str", "choices": ["yes", "no", "unknown"], "default": "unknown"},
         },
         supports_check_mode=True,
     )
@@ -132,12 +144,14 @@ def main() -> None:
         subdirectory=given["subdirectory"],
         entrypoint=given["entrypoint"],
     )
+    ran = [one.name for one in commands]
     try:
         if not module.check_mode:
-            run_all(unit, commands, marker, given["timeout"], Systemd())
+            given_all = (unit, commands, marker, given["timeout"], Systemd(), given["served"])
+            ran = run_due(*given_all)
     except CommandError as error:
         module.fail_json(msg=str(error), log="\n".join(error.log))
-    module.exit_json(changed=True, ran=[one.name for one in commands])
+    module.exit_json(changed=True, ran=ran)
 
 
 if __name__ == "__main__":

@@ -262,6 +262,10 @@ app:
   description: The directory O(subdirectory) of its code.
   returned: success
   type: str
+served:
+  description: The app has served on this host, or has run its first commands for that.
+  returned: success
+  type: bool
 own_key:
   description: The SECRET_KEY is the one that was made here, and the release was selected with it.
   returned: success

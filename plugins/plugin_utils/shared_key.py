@@ -26,6 +26,14 @@ def keys_differ(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> bool:
     return len(digests) > 1 or "" in digests
 
 
+def any_served(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> str:
+    """Whether the app has served on any of its hosts: yes, no, or unknown where one is missing."""
+    told = [found(hostvars, [host], RELEASE, "served") for host in hosts]
+    if any(True in one for one in told):
+        return "yes"
+    return "no" if all(told) else "unknown"
+
+
 def key_offers(
     hostvars: Mapping[str, Any], hosts: Iterable[str], elsewhere: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:

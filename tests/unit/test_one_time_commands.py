@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.commands.run import
     Command,
     CommandError,
     run_all,
+    run_due,
 )
 from ansible_collections.flaskops.stack.plugins.module_utils.commands.unit import Unit
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
@@ -121,3 +123,43 @@ def test_what_an_earlier_run_has_left_running_is_not_joined(systemd: FakeSystemd
     with pytest.raises(CommandError, match="commands of an earlier run are still running"):
         run_all(UNIT, [FIRST], MARKER, 60, systemd)
     assert systemd.ran == []
+
+
+INIT = Command("command 1 of flask_app_first_commands", "flask init-db", first=True)
+
+
+def ran(systemd: FakeSystemd) -> list[str]:
+    return [words[-1] for _, words in systemd.ran]
+
+
+@pytest.mark.parametrize(
+    ("served", "done", "expected"),
+    [
+        ("no", False, ["flask init-db", "flask db upgrade"]),
+        ("no", True, ["flask db upgrade"]),
+        ("yes", False, ["flask db upgrade"]),
+        ("unknown", True, ["flask db upgrade"]),
+    ],
+)
+def test_first_commands_run_once_in_the_life_of_an_app(
+    systemd: FakeSystemd, tmp_path: Path, served: str, *, done: bool, expected: list[str]
+) -> None:
+    unit = replace(UNIT, home=tmp_path)
+    if done:
+        (tmp_path / "first_commands_done").touch()
+    names = run_due(unit, [INIT, FIRST], tmp_path / "marker", 60, systemd, served)
+    assert ran(systemd) == expected
+    assert names == [one.name for one in (INIT, FIRST) if one.command in expected]
+
+
+def test_nobody_guesses_whether_an_app_has_served(systemd: FakeSystemd, tmp_path: Path) -> None:
+    unit = replace(UNIT, home=tmp_path)
+    with pytest.raises(CommandError, match="flask_app_first_commands: not all hosts"):
+        run_due(unit, [INIT, FIRST], tmp_path / "marker", 60, systemd, "unknown")
+    assert systemd.ran == []
+
+
+def test_first_commands_alone_mark_the_release_too(systemd: FakeSystemd, tmp_path: Path) -> None:
+    unit = replace(UNIT, home=tmp_path)
+    run_due(unit, [INIT], tmp_path / "marker", 60, systemd, "yes")
+    assert (systemd.ran, (tmp_path / "marker").exists()) == ([], True)

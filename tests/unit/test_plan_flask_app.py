@@ -410,6 +410,11 @@ def test_commands_are_those_that_are_given() -> None:
     ]
     # A release on a host has this file when the same commands have run.
     assert found["marker"] == "commands-4a1b2821"
+    first = data(flask_app_first_commands=["flask init-db"])["commands"]
+    assert [(one["name"], one["first"]) for one in first["list"]] == [
+        ("command 1 of flask_app_first_commands", True)
+    ]
+    assert first["marker"].startswith("commands-")
     assert found["timeout"] == 600
 
 

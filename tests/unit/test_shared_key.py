@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.flaskops.stack.plugins.plugin_utils.shared_key import (
+    any_served,
     key_offers,
     keys_differ,
 )
@@ -29,6 +30,24 @@ def test_hosts_agree_first_where_keys_differ(digests: list[str | None], *, diffe
         hostvars[f"app{number}"] = {"__flask_app_release": result}
     batch = ["never", *(f"app{number}" for number in range(min(len(digests), 2)))]
     assert keys_differ(hostvars, batch) is differ
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ([True, None], "yes"),
+        ([False, True], "yes"),
+        ([False, False], "no"),
+        ([False, None], "unknown"),
+        ([None], "unknown"),
+    ],
+)
+def test_an_app_has_served_when_it_has_on_any_host(told: list[bool | None], found: str) -> None:
+    hostvars: dict[str, Any] = {
+        f"app{number}": {} if one is None else {"__flask_app_release": {"served": one}}
+        for number, one in enumerate(told)
+    }
+    assert any_served(hostvars, list(hostvars)) == found
 
 
 def test_every_host_offers_once() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils.app_files import FOLDER, Shown
 from ansible_collections.flaskops.stack.plugins.module_utils.commands.unit import Unit, shell
+from ansible_collections.flaskops.stack.plugins.module_utils.release.store import FIRST_DONE
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 #: Lines of a failed command in the error: with what Ansible says around them, one screen.
@@ -37,10 +38,14 @@ class CommandError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A command line for a shell, and what people call it by."""
+    """A command line for a shell, and what people call it by.
+
+    One that is ``first`` runs once in the life of an app, before it has ever served.
+    """
 
     name: str
     command: str
+    first: bool = False
 
 
 def run_all(
@@ -57,6 +62,35 @@ def run_all(
         )
     with next_files(unit):
         run_each(unit, commands, marker, seconds, systemd)
+
+
+def run_due(
+    unit: Unit,
+    commands: Sequence[Command],
+    marker: Path,
+    seconds: int,
+    systemd: Systemd,
+    served: str,
+) -> list[str]:
+    """Run those commands of a release that are due; their names, CommandError.
+
+    ``served`` says whether the app has served on any of its hosts: yes, no or unknown.
+    """
+    done = unit.home / FIRST_DONE
+    first = [one for one in commands if one.first and served != "yes" and not done.exists()]
+    if first and served == "unknown":
+        raise CommandError(
+            "flask_app_first_commands: not all hosts of the app take part in this run, or in this"
+            " batch of it, so nobody knows whether it has served; its first release is for all"
+        )
+    rest = [one for one in commands if not one.first]
+    if first:
+        run_all(unit, first, done, seconds, systemd)
+    if rest:
+        run_all(unit, rest, marker, seconds, systemd)
+    else:
+        marker.touch()
+    return [one.name for one in [*first, *rest]]
 
 
 @contextmanager

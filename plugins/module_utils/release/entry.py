@@ -93,5 +93,6 @@ def act(params: dict[str, Any], releases: Releases, *, check_mode: bool) -> dict
         "upload": str(place.upload),
         "removed": releases.store.removed,
         "own_key": releases.own_key,
+        "served": releases.store.served(),
         "key_digest": releases.keys.digest(),
     }

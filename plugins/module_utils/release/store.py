@@ -15,6 +15,9 @@ from ansible_collections.flaskops.stack.plugins.module_utils.release.account imp
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
 from ansible_collections.flaskops.stack.plugins.module_utils.release.place import Place
 
+#: This file in the home says that the commands of an app's first release have run.
+FIRST_DONE = "first_commands_done"
+
 
 class Store:
     """All releases of one app."""
@@ -32,6 +35,11 @@ class Store:
         if not link.is_symlink():
             raise ReleaseError(f"{self.home}: nothing is live there yet")
         return os.path.basename(os.readlink(link))
+
+    def served(self) -> bool:
+        """Whether the app has served on this host, or has run its first commands for that."""
+        generations = (self.home / "generations").glob("*/served")
+        return (self.home / FIRST_DONE).exists() or any(generations)
 
     def existing(self) -> list[Place]:
         """All of them, complete or not."""

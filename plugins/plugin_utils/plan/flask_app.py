@@ -130,8 +130,16 @@ def calls(
 
 def commands(options: Mapping[str, Any], controller: Controller) -> dict[str, Any]:
     """What runs once per release, each command with the name that a message calls it by."""
-    first = options["flask_app_migrate_command"]
-    found = [{"name": "flask_app_migrate_command", "command": first}]
+    once = [
+        {
+            "name": f"command {number} of flask_app_first_commands",
+            "command": command,
+            "first": True,
+        }
+        for number, command in enumerate(options["flask_app_first_commands"], 1)
+    ]
+    migration = options["flask_app_migrate_command"]
+    found = [{"name": "flask_app_migrate_command", "command": migration}]
     found += [
         {"name": f"command {number} of flask_app_release_commands", "command": command}
         for number, command in enumerate(options["flask_app_release_commands"], 1)
@@ -140,10 +148,10 @@ def commands(options: Mapping[str, Any], controller: Controller) -> dict[str, An
     script = "\n".join(one["command"] for one in wanted)
     digest = hashlib.sha256(script.encode()).hexdigest()[:MARKER_LENGTH]
     return {
-        "list": wanted,
+        "list": [*once, *wanted],
         # On one host of the run, whichever that is.
-        "here": bool(script) and controller.host == controller.play_hosts[0],
-        "marker": f"commands-{digest}" if script else "",
+        "here": bool(script or once) and controller.host == controller.play_hosts[0],
+        "marker": f"commands-{digest}" if script or once else "",
         "timeout": options["flask_app_commands_timeout"],
     }
 
