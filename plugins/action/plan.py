@@ -119,13 +119,18 @@ class ActionModule(ActionBase):
                 render=Renderer(self.managed(variables)),
             )
             planned = plan_role(role, variables, self.template, controller)
+            self.say(planned.hints)
             data = {**planned.data, "packages": planned.packages}
             return result | outcome(planned.problems, data)
         host = plan_host(self.view(variables, site), self._task.args.get("tiers") or TIERS)
-        for hint in host.hints:
-            self._display.warning(hint)
+        self.say(host.hints)
         data = asdict(host)
         return result | outcome(host.problems, {**data, "shown": public(data)})
+
+    def say(self, hints: list[str]) -> None:
+        """Tell people of hints, each once a run."""
+        for hint in hints:
+            self._display.warning(hint)
 
     def view(self, variables: Mapping[str, Any], site: Any) -> View:
         """The host as the tiers look at it."""

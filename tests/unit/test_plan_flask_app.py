@@ -82,8 +82,8 @@ def environment(controller: Controller | None = None, **given: Any) -> dict[str,
         ({"flask_app_url_prefix": "shop"}, 'flask_app_url_prefix: found "shop"; allowed are'),
         ({"flask_app_url_prefix": "/shop/"}, 'flask_app_url_prefix: found "/shop/"; allowed are'),
         ({"flask_app_installer": "conda"}, "value of flask_app_installer must be one of: uv, pip"),
-        ({"flask_app_env": {"FLASK_DEBUG": True}}, "flask_app_env: found FLASK_DEBUG=true; the"),
-        ({"flask_app_env": {"FLASK_DEBUG": "on"}}, "flask_app_env: found FLASK_DEBUG=on; the"),
+        ({"flask_app_env": {"FLASK_DEBUG": True}}, "flask_app_env: found FLASK_DEBUG=true; an"),
+        ({"flask_app_env": {"FLASK_DEBUG": "on"}}, "flask_app_env: found FLASK_DEBUG=on; an"),
         ({"flask_app_env": {"A-B": "hush"}}, "environment variable 'A-B': a name has letters"),
         ({"flask_app_env": {"A": "hush\0"}}, "environment variable A: a value cannot hold a NUL"),
         ({"flask_app_build_env": {"A-B": "hush"}}, "environment variable 'A-B': a name has"),
@@ -210,6 +210,13 @@ def test_a_dict_may_come_as_text_from_the_command_line() -> None:
 def test_debug_is_off_whatever_the_app_ships() -> None:
     assert environment()["FLASK_DEBUG"] == "false"
     assert environment(flask_app_env={"FLASK_DEBUG": 0})["FLASK_DEBUG"] == "0"
+
+
+def test_debug_mode_is_for_those_who_say_so_and_is_told() -> None:
+    plan = planned(flask_app_env={"FLASK_DEBUG": True}, flask_app_allow_debug="yes")
+    assert (plan.problems, plan.data["environment"]["FLASK_DEBUG"]) == ([], "true")
+    assert plan.hints[0].startswith("flask_app_allow_debug: the app runs in debug mode")
+    assert planned(flask_app_allow_debug=True).hints == []
 
 
 @pytest.mark.parametrize("value", [False, 0, "no", ""])

@@ -30,6 +30,7 @@ class AppEnvironment:
     """What the app gets. ``defaults`` count where nobody else sets a name.
 
     ``key_given`` and ``fallbacks_given``: people give the SECRET_KEY or its fallbacks themselves.
+    ``debug``: they turn debugging on.
     """
 
     given: Mapping[str, str] = field(default_factory=dict)
@@ -37,11 +38,12 @@ class AppEnvironment:
     key_given: bool = False
     fallbacks_given: bool = False
     problems: tuple[str, ...] = ()
+    debug: bool = False
 
 
 def app_environment(options: Mapping[str, Any], controller: Controller) -> AppEnvironment:
     """The environment from the typed options of role flask_app."""
-    found = given_environment(options, controller)
+    found, allowed = given_environment(options, controller), options["flask_app_allow_debug"]
     # A .flaskenv for development, which many apps ship, does not turn the debugger on.
     values = {"FLASK_DEBUG": False, **found.for_flask()}
     names = found.merged()
@@ -51,7 +53,8 @@ def app_environment(options: Mapping[str, Any], controller: Controller) -> AppEn
         defaults=as_texts(env_defaults(options), problems),
         key_given=any(name in names for name in KEY),
         fallbacks_given=any(name in names for name in FALLBACKS),
-        problems=(*problems, *debug_problems(found)),
+        problems=(*problems, *debug_problems(found, allowed=allowed)),
+        debug=debug_is_on(found),
     )
 
 
@@ -80,12 +83,17 @@ def as_texts(environment: Mapping[str, Any], problems: list[str]) -> dict[str, s
     return texts
 
 
-def debug_problems(found: GivenEnvironment) -> list[str]:
-    """The debugger gives every visitor the host."""
-    debug = str(found.merged().get("FLASK_DEBUG", "")).lower()
-    if debug in DEBUG_IS_OFF:
+def debug_is_on(found: GivenEnvironment) -> bool:
+    """Whether people turn debugging on."""
+    return str(found.merged().get("FLASK_DEBUG", "")).lower() not in DEBUG_IS_OFF
+
+
+def debug_problems(found: GivenEnvironment, *, allowed: bool) -> list[str]:
+    """In debug mode an app may show its code and its secrets to every visitor."""
+    if not debug_is_on(found) or allowed:
         return []
+    debug = str(found.merged()["FLASK_DEBUG"]).lower()
     return [
-        f"flask_app_env: found FLASK_DEBUG={debug}; the debugger runs any code a visitor sends,"
-        " so only false is allowed here"
+        f"flask_app_env: found FLASK_DEBUG={debug}; an app in debug mode may show its code and its"
+        " secrets to every visitor, so only false is allowed without flask_app_allow_debug: true"
     ]

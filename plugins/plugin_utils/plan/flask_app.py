@@ -34,6 +34,10 @@ ON_THE_LIVE_RELEASE = ("environment", "accept_secret_key", "sign_secret_key")
 #: Entry points whose tasks take the source as one file.
 BUILDING = ("main",)
 MARKER_LENGTH = 8
+DEBUG_HINT = (
+    "flask_app_allow_debug: the app runs in debug mode, in which it may show its code and its"
+    " secrets to every visitor"
+)
 #: Options that the tasks take as they are, by the names that they have there.
 AS_GIVEN = (
     "name",
@@ -104,7 +108,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "commands": commands(options, controller),
         **calls(source, packed, checkout, needed, expected=options["flask_app_expect_release"]),
     }
-    return Plan(data, problems, needed)
+    return Plan(data, problems, needed, [DEBUG_HINT] if environment.debug else [])
 
 
 def calls(

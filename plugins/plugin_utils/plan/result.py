@@ -44,9 +44,11 @@ class Controller:
 class Plan:
     """Data for a role's templates and modules, and all problems that were found on the way.
 
-    ``packages`` are the distribution packages of the role on this host.
+    ``packages`` are the distribution packages of the role on this host, ``hints`` what works but is
+    worth a word in every run.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)

@@ -67,6 +67,7 @@ def plan_host(view: View, tiers: Sequence[str] = TIERS) -> HostPlan:
         }
     for plan in planned.values():
         host.problems += plan.problems
+        host.hints += plan.hints
     host.problems = list(dict.fromkeys(host.problems))
     share_packages(host, planned)
     return host
