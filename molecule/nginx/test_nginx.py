@@ -192,6 +192,11 @@ def test_a_host_header_beside_the_name_does_not_get_through(talk: Callable[[byte
         ("X_Real_IP", "198.51.100.1", None),
         ("Forwarded", "for=198.51.100.1", None),
         ("Proxy", "http://evil.example", None),
+        ("Remote_User", "admin", None),
+        ("Script_Name", "/evil", None),
+        ("X_Original_URL", "/admin", None),
+        ("X_Rewrite_URL", "/admin", None),
+        ("X_Scheme", "https", None),
     ],
 )
 def test_a_forged_header_is_overwritten(

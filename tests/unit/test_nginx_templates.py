@@ -112,6 +112,10 @@ def test_two_sites_never_both_claim_the_default(render: Render) -> None:
         'X-Forwarded-Prefix ""',
         'X-Forwarded-Ssl ""',
         'Forwarded ""',
+        'Remote-User ""',
+        'X-Original-URL ""',
+        'X-Rewrite-URL ""',
+        'X-Scheme ""',
     ],
 )
 def test_what_the_client_said_of_itself_is_overwritten(render: Render, header: str) -> None:

@@ -36,6 +36,11 @@ def test_the_defaults_have_no_problem() -> None:
     assert plan.data["upstream_servers"] == ["unix:/run/shop/http.sock"]
 
 
+def test_a_slip_in_a_name_is_told_and_a_name_of_somebody_elses_is_not() -> None:
+    told = planned(nginx_servr_name=["a.example"], nginx_vhosts=[], nginx_user="www").problems
+    assert told == ["nginx_servr_name: there is no such option; did you mean nginx_server_name?"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

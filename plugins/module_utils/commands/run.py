@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils.app_files import FOLDER, Shown
 from ansible_collections.flaskops.stack.plugins.module_utils.commands.unit import Unit, shell
+from ansible_collections.flaskops.stack.plugins.module_utils.hidden import hide
 from ansible_collections.flaskops.stack.plugins.module_utils.release.store import FIRST_DONE
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
@@ -129,7 +130,7 @@ def run_each(
         if code != 0:
             over = time.monotonic() - started >= seconds
             why = f"did not end within {seconds} s" if over else f"ended with {code}"
-            raise CommandError(told(one, why, lines), lines[-OUTPUT_LINES:])
+            raise CommandError(told(one, why, lines), hide(unit.home, lines[-OUTPUT_LINES:]))
 
 
 def told(failed: Command, why: str, lines: Sequence[str]) -> str:

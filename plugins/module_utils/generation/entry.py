@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import host
+from ansible_collections.flaskops.stack.plugins.module_utils.claim import ClaimError, claim
 from ansible_collections.flaskops.stack.plugins.module_utils.generation import wanted as new
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.companions import (
     CompanionError,
@@ -35,6 +36,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.generation.wanted i
     Draft,
     Wanted,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.hidden import hide
 from ansible_collections.flaskops.stack.plugins.module_utils.lock import (
     BusyError,
     DeployLock,
@@ -70,7 +72,7 @@ def perform(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> Ou
             with alone(app.name, "switch", wait=PATIENCE), deploy_lock(params) as lock:
                 result = act(params, life, check_mode=False)
                 lock.waits = result["pending"]
-    except (LockedError, CompanionError) as error:
+    except (LockedError, CompanionError, ClaimError) as error:
         if params["phase"] == "withdraw":  # what was started is the other run's
             return Outcome({"changed": False, "pending": False, "actions": []})
         return Outcome({"actions": life.actions}, str(error))
@@ -78,8 +80,10 @@ def perform(params: dict[str, Any], systemd: Systemd, *, check_mode: bool) -> Ou
         return Outcome({"actions": life.actions}, f"Not switched: {error}")
     except SwitchError as error:
         after = aftermath(life.store, systemd, app.name)
-        text = "\n".join(filter(None, (f"{error}. {after}", reason(error.log), hint(error.log))))
-        return Outcome({"actions": life.actions, "log": "\n".join(error.log)}, text)
+        log = hide(app.home, error.log)
+        told = hide(app.home, [f"{error}. {after}"])[0]
+        text = "\n".join(filter(None, (told, reason(log), hint(log))))
+        return Outcome({"actions": life.actions, "log": "\n".join(log)}, text)
     return Outcome(result)
 
 
@@ -111,6 +115,8 @@ def deploy_lock(params: dict[str, Any]) -> Iterator[Held]:
 
 def act(params: dict[str, Any], life: Lifecycle, *, check_mode: bool) -> dict[str, Any]:
     """Go one of the ways; the result of the module."""
+    app = life.app
+    claim(app.name, app.home, params["user"] or "", life.systemd, role="wsgi", apps=app.apps_folder)
     phase = params["phase"]
     if phase not in BEGINNING:
         ended = finish(life) if phase == "finish" else withdraw(life)

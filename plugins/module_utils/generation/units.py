@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils import files
+from ansible_collections.flaskops.stack.plugins.module_utils.claim import foreign_unit
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
@@ -129,9 +130,6 @@ class Units:
 
     def refuse_foreign(self) -> None:
         """Stop an app that is named like a service of the system, before it takes its place."""
-        for unit in (self.handle, self.socket):
-            ours = self.systemd.units / unit
-            shipped = [folder / unit for folder in self.systemd.shipped]
-            found = [path for path in shipped if path.exists()] + [ours] * ours.is_symlink()
-            if found:
-                raise SwitchError(f"name: {self.name!r} is taken, {found[0]} is not of this app")
+        found = foreign_unit(self.name, self.systemd)
+        if found:
+            raise SwitchError(f"name: {self.name!r} is taken, {found} is not of this app")

@@ -9,8 +9,10 @@ import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.module_utils.claim import ClaimError, claim
 from ansible_collections.flaskops.stack.plugins.module_utils.environment import (
     EnvironmentFormatError,
 )
@@ -27,6 +29,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.release.account imp
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
 from ansible_collections.flaskops.stack.plugins.module_utils.release.options import Options
 from ansible_collections.flaskops.stack.plugins.module_utils.release.releases import Releases
+from ansible_collections.flaskops.stack.plugins.module_utils.systemd import Systemd
 
 
 @dataclass
@@ -43,12 +46,13 @@ def perform(params: dict[str, Any], *, check_mode: bool) -> Outcome:
     os.umask(0o022)  # the login's may be stricter, and others have to read what is made
     name, lock = params["name"], None if check_mode else params["lock"]
     try:
+        claim(name, Path(params["home"]), params["user"], Systemd(), role="flask_app")
         releases = Releases(Options.read(params), check_mode=check_mode)
         with build_lock(name, check_mode=check_mode):
             if lock:
                 DeployLock(name).take(**lock)
             return Outcome(act(params, releases, check_mode=check_mode))
-    except LockedError as error:
+    except (ClaimError, LockedError) as error:
         return Outcome(problem=str(error))
     except re.error as error:
         return Outcome(

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import app_files, files
-from ansible_collections.flaskops.stack.plugins.module_utils.environment import from_json
+from ansible_collections.flaskops.stack.plugins.module_utils.environment import (
+    EnvironmentFormatError,
+    from_json,
+)
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.assets import gather
 from ansible_collections.flaskops.stack.plugins.module_utils.release.builder import build
@@ -21,6 +24,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils.release.environment
     environment_text,
     takes_our_key,
 )
+from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
 from ansible_collections.flaskops.stack.plugins.module_utils.release.name import release_id
 from ansible_collections.flaskops.stack.plugins.module_utils.release.options import Options
 from ansible_collections.flaskops.stack.plugins.module_utils.release.place import Place
@@ -77,7 +81,11 @@ class Releases:
             "source": options.source,
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        record |= build(options, place, owner)
+        try:
+            record |= build(options, place, owner)
+        except (ReleaseError, EnvironmentFormatError):
+            self.store.remove(place, told=False)  # the disk may be full
+            raise
         # All that a complete release has comes before the marker: a run that is killed in between
         # leaves nothing that the next one would not do again.
         os.chmod(place.path, 0o755)

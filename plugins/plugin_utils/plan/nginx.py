@@ -32,6 +32,9 @@ HTTP: Mapping[str, Any] = {
     "types_hash_max_size": 2048,
     "server_names_hash_bucket_size": 128,
     "server_tokens": False,
+    # For the headers that the app gets.
+    "proxy_headers_hash_max_size": 1024,
+    "proxy_headers_hash_bucket_size": 128,
     "sendfile": True,
     "tcp_nopush": True,
     "reset_timedout_connection": True,

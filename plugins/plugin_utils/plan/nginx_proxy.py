@@ -21,6 +21,22 @@ UPGRADES: Mapping[str, Mapping[str, str]] = {
         "websocket": "upgrade",
     },
 }
+#: What some proxies tell some apps, of who asks and for what; from a visitor it would be a forgery.
+#: Who has such a proxy in front says so in nginx_server_config.
+ONLY_OF_PROXIES = (
+    "Remote-User",
+    "X-Remote-User",
+    "X-Forwarded-User",
+    "Script-Name",
+    "X-Script-Name",
+    "X-Original-URL",
+    "X-Original-Host",
+    "X-Rewrite-URL",
+    "X-Scheme",
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Server",
+    "X-Host",
+)
 #: The name of a site as nginx finds it in a request.
 ANY_NAME = "[a-z0-9.-]+"
 
@@ -89,6 +105,7 @@ def headers(options: Mapping[str, Any], who: Mapping[str, Any], *, cached: bool)
         "X-Real-IP": '""',
         "Forwarded": '""',
         "Proxy": '""',
+        **dict.fromkeys(ONLY_OF_PROXIES, '""'),
     }
     if cached:
         found["Cookie"] = f"${variable_of(options['nginx_site'])}_cookie"

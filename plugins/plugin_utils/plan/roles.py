@@ -25,7 +25,10 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import
     spec,
 )
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller, Plan
-from ansible_collections.flaskops.stack.plugins.plugin_utils.renamed import renamed_problems
+from ansible_collections.flaskops.stack.plugins.plugin_utils.renamed import (
+    renamed_problems,
+    slip_problems,
+)
 
 Planner = Callable[[Mapping[str, Any], Controller], Plan]
 
@@ -67,7 +70,7 @@ def plan_alone(
     role: str, variables: Mapping[str, Any], template: Template, controller: Controller
 ) -> Plan:
     """The plan of one role without the role that it includes."""
-    renamed = renamed_problems(variables, spec(role))
+    renamed = renamed_problems(variables, spec(role)) + slip_problems(role, variables, spec(role))
     try:
         options = read(spec(role), variables, template)
     except OptionProblems as error:

@@ -42,6 +42,14 @@ def test_an_incomplete_release_is_removed_and_never_selected(shop: Shop, home: P
     assert sorted(path.name for path in (home / "releases").iterdir()) == ["abc-1"]
 
 
+def test_a_release_that_cannot_be_built_goes_at_once(shop: Shop, home: Path) -> None:
+    """The next run may be days away, and the disk full."""
+    shop.build({"requirements.txt": ""})
+    with pytest.raises(ReleaseError):
+        shop.build({}, id="bad-1")
+    assert [path.name for path in (home / "releases").iterdir()] == ["abc-1"]
+
+
 def test_pruning_spares_what_a_generation_runs(shop: Shop, home: Path) -> None:
     for number in range(1, 5):
         shop.build({"requirements.txt": ""}, id=f"r-{number}")
