@@ -22,6 +22,8 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.text import flask_v
 
 KEY = ("SECRET_KEY", "FLASK_SECRET_KEY")
 FALLBACKS = ("SECRET_KEY_FALLBACKS", "FLASK_SECRET_KEY_FALLBACKS")
+#: MAX_ARG_STRLEN of Linux, execve(2): bytes of one variable.
+MOST_BYTES = 131072
 DEBUG_IS_OFF = ("", "false", "0", "no")
 
 
@@ -77,10 +79,21 @@ def as_texts(environment: Mapping[str, Any], problems: list[str]) -> dict[str, s
         try:
             checked = checked_name(name)
             if environment[name] is not None:
-                texts[checked] = text_of(checked, environment[name])
+                texts[checked] = short(checked, text_of(checked, environment[name]))
         except EnvironmentFormatError as error:
             problems.append(str(error))
     return texts
+
+
+def short(name: str, value: str) -> str:
+    """A value that a process can be given; EnvironmentFormatError."""
+    size = len(f"{name}={value}".encode()) + 1
+    if size > MOST_BYTES:
+        raise EnvironmentFormatError(
+            f"environment variable {name}: found {size} bytes with its name (value not shown);"
+            f" allowed are up to {MOST_BYTES}. What is longer is for flask_app_files"
+        )
+    return value
 
 
 def debug_is_on(found: GivenEnvironment) -> bool:

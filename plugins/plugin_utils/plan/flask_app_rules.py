@@ -51,6 +51,11 @@ UNCLEAR = re.compile(r".*//.*|~.*", re.DOTALL)
 URL_PREFIX = re.compile(r"((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?")
 #: Debian's rule for the names of packages.
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+#: What git takes for a revision and not for an option.
+VERSION = re.compile(r"[^-\s][^\s~^:?*\[\\]*")
+#: As Flask has it: dotted module or file, and a name or a call with arguments.
+ENTRYPOINT = re.compile(r"([\w./-]+(:[A-Za-z_]\w*(\.\w+)*(\(.*\))?)?)?", re.DOTALL)
+PUBLISHED = re.compile(r"/[^\s\"'\\;{}$]*")
 #: The wrapper of the app runs with Python 3.9 and newer. Without quotes 3.10 is 3.1.
 PYTHON = re.compile(r"/\S+|3\.(9|[1-9][0-9])(\.[0-9]+)?")
 #: A user that may do anything, by name or number.
@@ -60,6 +65,8 @@ ROOT = ("root", "0")
 def option_problems(options: Mapping[str, Any]) -> list[str]:
     """What is wrong whatever the source is."""
     problems = name_problems(options["flask_app_name"])
+    problems += rules.home("flask_app_home", options["flask_app_home"])
+    problems += value_problems(options)
     if options["flask_app_user"] in ROOT:
         problems.append("flask_app_user: found root; the app must not run as root")
     problems += rules.matches(
@@ -86,16 +93,42 @@ def option_problems(options: Mapping[str, Any]) -> list[str]:
     for name in ("flask_app_system_packages", "flask_app_build_packages"):
         allowed = "are names of packages of the distribution, such as libpq-dev"
         problems += rules.all_match(name, options[name], PACKAGE, allowed)
-    if not all(line.strip() for line in options["flask_app_build_commands"]):
-        value = options["flask_app_build_commands"]
-        problems.append(rules.found("flask_app_build_commands", value, "are shell lines"))
+    for name in ("build_commands", "first_commands", "release_commands"):
+        problems += rules.commands(f"flask_app_{name}", options[f"flask_app_{name}"])
     for name, least in (
         ("flask_app_secret_key_days", 0),
         ("flask_app_static_max_age", 0),
         ("flask_app_keep_releases", 1),
+        ("flask_app_commands_timeout", 1),
     ):
         problems += rules.at_least(name, options[name], least)
     return problems
+
+
+def value_problems(options: Mapping[str, Any]) -> list[str]:
+    """Texts that git, Python or Flask would take for something else."""
+    problems = rules.matches(
+        "flask_app_version",
+        options["flask_app_version"],
+        VERSION,
+        "is a branch, a tag or a commit, which no hyphen begins",
+    )
+    problems += rules.matches(
+        "flask_app_entrypoint",
+        options["flask_app_entrypoint"],
+        ENTRYPOINT,
+        "are module:name, module:factory() and module, in names of Python",
+    )
+    places = options["flask_app_static"]
+    if not all(is_published(str(url), str(place)) for url, place in places.items()):
+        allowed = "are absolute URL paths without spaces and quotes, and relative paths in the code"
+        problems.append(rules.found("flask_app_static", places, allowed))
+    return problems
+
+
+def is_published(url: str, place: str) -> bool:
+    """Whether an entry of flask_app_static names a path below the site and one in the code."""
+    return bool(PUBLISHED.fullmatch(url)) and not OUTSIDE.fullmatch(place)
 
 
 def name_problems(name: str) -> list[str]:

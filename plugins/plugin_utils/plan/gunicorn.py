@@ -21,6 +21,8 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.settings_text 
 COMMAND = "{python} -m gunicorn --config {generation}/gunicorn.conf.py"
 #: Functions of the wrapper that say which requests are logged.
 LOGGED = {"all": "worth_logging", "failed": "has_failed"}
+#: What the wrapper's shared memory counts, and no host has use for more.
+MOST = {"gunicorn_workers": 1000, "gunicorn_threads": 1000}
 LEAST = {
     "gunicorn_workers": 0,
     "gunicorn_threads": 1,
@@ -53,7 +55,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """What Gunicorn's configuration holds, and its command."""
     most, given = options["gunicorn_max_requests"], options["gunicorn_config"]
     asgi = options["gunicorn_worker_class"] == "asgi"
-    problems = number_problems(options, LEAST)
+    problems = number_problems(options, LEAST, MOST)
     problems += own_problems("gunicorn_config", given, OWN)
     if asgi and options["wsgi_protocol"] != "http":
         problems.append(found("wsgi_protocol", options["wsgi_protocol"], "with ASGI is http"))
@@ -74,7 +76,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         "max_requests": most,
         # Spread, so that workers are not replaced all at once.
         "max_requests_jitter": most // 10,
-        "config": written(python_settings, given, problems),
+        "config": written("gunicorn_config", python_settings, given, problems),
         "config_names": sorted(given),
     }
     text = controller.render("gunicorn", f"generation/{FILE}.j2", plan=data)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.flaskops.stack.plugins.plugin_utils.directives import directives
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import (
     nginx_pages,
     nginx_proxy,
@@ -17,6 +18,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import (
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.nginx_rules import find_problems
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller, Plan
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.rules import found, shown
+from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.server_rules import written
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import netloc
 
 ETC = "/etc/nginx"
@@ -59,6 +61,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """The files of a site, and what the templates say in them."""
     absent = options["nginx_state"] == "absent"
     problems = find_problems(options)
+    written("nginx_config", nginx_directives, options["nginx_config"], problems)
     alone = serves_files_alone(options)
     keeps = nginx_pages.keeps(options)
     if alone and keeps:
@@ -86,6 +89,11 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     told = site(options, alone=alone, keeps=keeps)
     data |= {"site": told, "files": files(data, told, controller)}
     return Plan(data, problems, [] if absent else packages(options))
+
+
+def nginx_directives(settings: Any) -> str:
+    """Settings as nginx has them; AnsibleFilterError."""
+    return directives(settings, "nginx")
 
 
 def packages(options: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,9 +13,8 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import rules
 
 HOST_NAME = re.compile(r"[A-Za-z0-9*._-]+")
 URL_PREFIX = re.compile(r"((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?")
-#: A network of all there are would believe everybody.
-NETWORK = re.compile(r"[0-9A-Fa-f.:]+(/[1-9][0-9]*)?")
-ADDRESS = re.compile(r"[0-9A-Fa-f.:]+")
+#: RFC 1035, 2.3.4: octets of a name, without the last dot, and of one of its parts.
+MOST_NAME, MOST_LABEL = 253, 63
 PEER = re.compile(r"[A-Za-z0-9.:_-]*")
 METHOD = re.compile(
     r"round_robin|least_conn|ip_hash|random( two( least_conn)?)?|hash [^\s;{}]+( consistent)?"
@@ -22,7 +22,7 @@ METHOD = re.compile(
 HOST_PATH = re.compile(r"/[^\s;{}]+")
 KEPT_PATH = re.compile(r"(/[^\s;{}$]+)?")
 #: A URL path or a place on disk of nginx_static.
-STATIC_PATH = re.compile(r"/[^\s;{}]*")
+STATIC_PATH = re.compile(r"/[^\s;{}\"'\\$]*")
 SIZE = re.compile(r"[0-9]+[kKmMgG]?")
 SOME_SIZE = re.compile(r"[1-9][0-9]*[kKmMgG]?")
 #: As logrotate has it.
@@ -68,6 +68,7 @@ def name_problems(options: Mapping[str, Any]) -> list[str]:
             HOST_NAME,
             "are host names, without port or scheme",
         ),
+        *host_name_problems(options["nginx_server_name"]),
         *rules.matches(
             "nginx_url_prefix",
             options["nginx_url_prefix"],
@@ -80,22 +81,48 @@ def name_problems(options: Mapping[str, Any]) -> list[str]:
 def address_problems(options: Mapping[str, Any]) -> list[str]:
     """Where nginx listens, and whom it believes."""
     return [
-        *rules.all_match(
-            "nginx_trusted_proxies",
-            options["nginx_trusted_proxies"],
-            NETWORK,
-            "are IP addresses and networks, but not all there are",
-        ),
+        *proxy_problems(options["nginx_trusted_proxies"]),
         *rules.at_least("nginx_trusted_hops", options["nginx_trusted_hops"], 1),
-        *rules.all_match(
-            "nginx_bind",
-            options["nginx_bind"],
-            ADDRESS,
-            "are IP addresses, at least one",
-            some=True,
-        ),
+        *bind_problems(options["nginx_bind"]),
         *rules.port("nginx_port", options["nginx_port"]),
     ]
+
+
+def bind_problems(given: list[str]) -> list[str]:
+    """Addresses that no host has."""
+    allowed = "are IP addresses, at least one"
+    try:
+        addresses = [ipaddress.ip_address(one) for one in given]
+    except ValueError:
+        addresses = []
+    return [] if addresses else [rules.found("nginx_bind", given, allowed)]
+
+
+def proxy_problems(given: list[str]) -> list[str]:
+    """Networks that are none, or together are everybody, whom nobody may believe."""
+    allowed = "are IP addresses and networks, but not all there are"
+    try:
+        networks = [ipaddress.ip_network(one, strict=False) for one in given]
+    except ValueError:
+        return [rules.found("nginx_trusted_proxies", given, allowed)]
+    for version in (4, 6):
+        own: list[Any] = [one for one in networks if one.version == version]
+        if any(one.prefixlen == 0 for one in ipaddress.collapse_addresses(own)):
+            return [rules.found("nginx_trusted_proxies", given, allowed)]
+    return []
+
+
+def host_name_problems(names: list[str]) -> list[str]:
+    """Names that DNS cannot have, and those that are there twice."""
+    problems = [
+        rules.found("nginx_server_name", name, "are names of at most 253 characters, 63 a part")
+        for name in names
+        if len(name) > MOST_NAME or any(len(part) > MOST_LABEL for part in name.split("."))
+    ]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        problems.append(f"nginx_server_name: found {', '.join(twice)} more than once")
+    return problems
 
 
 def tls_problems(options: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,14 @@ FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 NETWORK = re.compile(r"([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f]*(:[0-9A-Fa-f]*){2,})(/[0-9]{1,3})?")
 #: An address that no other host reaches.
 LOOPBACK = re.compile(r"-?(127\.[0-9.]+|::1|localhost)")
+#: A path that units and shells take as it is.
+HOME = re.compile(r"/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?")
+#: What is no app's: directories of the system, and those that its sandbox hides or empties.
+NO_HOME = re.compile(
+    r"/(srv|opt|var|mnt|data|usr|usr/local)/?"
+    r"|/(bin|boot|dev|etc|home|lib|lib64|lost\+found|media|proc|root|run|sbin|sys|tmp|var/tmp)(/.*)?"
+    r"|/usr/(bin|lib|sbin|share)(/.*)?|/var/(cache|lib|log|mail|run|spool)/?"
+)
 OCTAL_MODE = re.compile(r"0?[0-7]{3}")
 
 
@@ -45,6 +53,29 @@ def all_match(
     values = list(values)
     fine = all(pattern.fullmatch(str(value)) for value in values) and (values or not some)
     return [] if fine else [found(name, values, allowed)]
+
+
+def home(name: str, value: str) -> list[str]:
+    """A directory of an app's own, which its sandbox does not hide and no unit splits."""
+    own = HOME.fullmatch(value) and not NO_HOME.fullmatch(value) and ".." not in value.split("/")
+    if own:
+        return []
+    allowed = (
+        "is a directory of the app's own, such as /srv/shop, of letters, digits and ._/-, not below"
+        " /home, /root, /run, /tmp, /var/tmp or a directory of the system"
+    )
+    return [found(name, value, allowed)]
+
+
+def up_to(name: str, value: int, most: int) -> list[str]:
+    """A number with an upper bound."""
+    return [] if value <= most else [found(name, value, f"are up to {most}")]
+
+
+def commands(name: str, values: Iterable[Any]) -> list[str]:
+    """Shell lines, of which an empty one would do nothing and look as if it had."""
+    lines = [str(one) for one in values]
+    return [] if all(line.strip() for line in lines) else [found(name, lines, "are shell lines")]
 
 
 def port(name: str, value: int, *, none: bool = False) -> list[str]:

@@ -4,16 +4,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan import rules
 
+#: What an error begins with: the form that it comes from.
+FORM = re.compile(r"^\w+_settings: ")
+NO_LIMIT: Mapping[str, int] = MappingProxyType({})
 
-def number_problems(options: Mapping[str, Any], least: Mapping[str, int]) -> list[str]:
-    """Numbers that are below their least."""
-    return [text for name in least for text in rules.at_least(name, options[name], least[name])]
+
+def number_problems(
+    options: Mapping[str, Any], least: Mapping[str, int], most: Mapping[str, int] = NO_LIMIT
+) -> list[str]:
+    """Numbers that are below their least or above their most."""
+    low = [text for name in least for text in rules.at_least(name, options[name], least[name])]
+    return low + [text for name in most for text in rules.up_to(name, options[name], most[name])]
 
 
 def own_problems(name: str, given: Mapping[str, Any], own: Collection[str]) -> list[str]:
@@ -26,10 +35,12 @@ def own_problems(name: str, given: Mapping[str, Any], own: Collection[str]) -> l
     ]
 
 
-def written(form: Callable[[Any], str], settings: Mapping[str, Any], problems: list[str]) -> str:
-    """Settings in a program's own form; what the form does not hold adds to the problems."""
+def written(
+    name: str, form: Callable[[Any], str], settings: Mapping[str, Any], problems: list[str]
+) -> str:
+    """Settings of an option in a program's form; what that does not hold adds to the problems."""
     try:
         return form(settings)
     except AnsibleFilterError as error:
-        problems.append(str(error))
+        problems.append(f"{name}: {FORM.sub('', str(error))}")
         return ""

@@ -24,6 +24,8 @@ PACKAGES: Mapping[str, list[str]] = {
     "pyuwsgi": [],
     "distribution": ["uwsgi-core", "uwsgi-plugin-python3"],
 }
+#: What the wrapper's shared memory counts, and no host has use for more.
+MOST = {"uwsgi_processes": 1000, "uwsgi_threads": 1000}
 LEAST = {
     "uwsgi_processes": 0,
     "uwsgi_threads": 1,
@@ -64,6 +66,12 @@ OWN = (
     "die-on-term",
     "uid",
     "gid",
+    "exec-as-root",
+    "as-root",
+    "exec-pre-jail",
+    "exec-post-jail",
+    "immediate-uid",
+    "immediate-gid",
     "chdir",
     "virtualenv",
     "home",
@@ -118,7 +126,7 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
         # Unless people decide it, what fails is logged; and by the wrapper, all but health checks.
         "role_logs": "disable-logging" not in given,
         "wrapper_logs": options["wsgi_access_log"] == "all",
-        "settings": written(ini_settings, settings(options), problems),
+        "settings": written("uwsgi_config", ini_settings, settings(options), problems),
     }
     text = controller.render("uwsgi", f"generation/{FILE}.j2", plan=data)
     data["files"] = {FILE: text}
@@ -147,7 +155,7 @@ def find_problems(options: Mapping[str, Any]) -> list[str]:
             f"wsgi_bind: found {rules.shown(bind)} with wsgi_protocol uwsgi; allowed are a unix"
             " socket and loopback, because who speaks it can have uWSGI run any file"
         )
-    problems += number_problems(options, LEAST)
+    problems += number_problems(options, LEAST, MOST)
     if size > MOST_BUFFER:
         problems.append(f"uwsgi_buffer_size: found {size}; allowed are 4096 to 65535")
     return problems + own_problems("uwsgi_config", options["uwsgi_config"], OWN)

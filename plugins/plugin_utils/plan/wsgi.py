@@ -21,7 +21,7 @@ UNIX_BIND = re.compile(r"unix:/[^ ]+")
 TCP_BIND = re.compile(r"(\[[0-9a-fA-F:]+\]|[0-9.]+):(?P<port>[0-9]+)")
 #: An address or network, as the app's processes compare it with a peer's.
 PEER = re.compile(r"[0-9A-Fa-f.:]+(/[0-9]+)?")
-URL_PATH = re.compile(r"/[^ ]*")
+URL_PATH = re.compile(r"/[!-~]*")
 #: The least of each number.
 LEAST = {
     "wsgi_proxy_hops": 0,
@@ -59,7 +59,9 @@ def plan(options: Mapping[str, Any], controller: Controller) -> Plan:
     """Units, health checks and what the module switch takes."""
     problems = find_problems(options)
     settings = service_settings(options["wsgi_home"], options["wsgi_unit_config"])
-    told = unit(options) | {"settings": written(unit_settings, settings, problems)}
+    told = unit(options) | {
+        "settings": written("wsgi_unit_config", unit_settings, settings, problems)
+    }
     data = {name: options[f"wsgi_{name}"] for name in AS_GIVEN} | {
         "server": options["wsgi_server_program"] or "",
         "files": options["wsgi_server_files"] or {},
@@ -138,6 +140,10 @@ def find_problems(options: Mapping[str, Any]) -> list[str]:
         allowed = "are unix:/absolute/path and address:port with a port from 1 to 65535"
         problems.append(rules.found("wsgi_bind", options["wsgi_bind"], allowed))
     problems += rules.port("wsgi_port", options["wsgi_port"])
+    problems += rules.home("wsgi_home", options["wsgi_home"])
+    for name in ("background_processes", "timers"):
+        lines = [one["command"] for one in options[f"wsgi_{name}"]]
+        problems += rules.commands(f"wsgi_{name}, command", lines)
     for name in ("wsgi_allowed_peers", "wsgi_web_addresses"):
         allowed = "are IP addresses and networks, 192.0.2.10 or 192.0.2.0/24"
         problems += rules.all_match(name, options[name], PEER, allowed)
@@ -146,7 +152,7 @@ def find_problems(options: Mapping[str, Any]) -> list[str]:
         "wsgi_health_path",
         options["wsgi_health_path"],
         URL_PATH,
-        "is a URL path that begins with a slash",
+        "is a URL path that begins with a slash, percent-encoded where it is not ASCII",
     )
     if not options["wsgi_server_command"]:
         problems.append(
