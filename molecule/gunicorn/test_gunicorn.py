@@ -37,6 +37,21 @@ def test_unknown_setting_is_named(host: Any, play: Any) -> None:
     serves(host)
 
 
+def test_hung_views_are_told_and_do_not_hold_a_worker(host: Any, play: Any) -> None:
+    """Every thread of the only worker; its heartbeat goes on."""
+    play.succeeds(gunicorn_workers=1, gunicorn_threads=2, gunicorn_timeout=3)
+    socket = "curl -s -o /dev/null --unix-socket /run/shop/http.sock"
+    since = host.check_output("date +%s")
+    host.check_output(f"for n in 1 2; do {socket} 'http://localhost/slow?s=60' & done; sleep 0.5")
+    answer = f"{socket} -w '%{{http_code}}' --max-time 20 http://localhost/health"
+    assert host.check_output(answer) == "200"
+    log = host.check_output(f"journalctl -o cat -t shop --since=@{since}")
+    assert log.count("GET /slow has taken longer than 3 s (gunicorn_timeout):") == 2
+    assert "time.sleep" in log
+    assert "All 2 threads hang: the worker is replaced" in log
+    play.succeeds()
+
+
 def test_an_address_that_is_taken_is_named_and_the_app_serves_on(host: Any, play: Any) -> None:
     before = live(host)
     taken = "127.0.0.1:8123"

@@ -17,7 +17,7 @@ Files import downwards only, and nothing imports this one::
     workers                              what the workers share
     gate                                 the health check within a worker
     finder  peers  static  health        one job each
-    farewell  keys  kind  launch  record  wsgi
+    farewell  overdue  keys  kind  launch  record  wsgi
 """
 
 from __future__ import annotations

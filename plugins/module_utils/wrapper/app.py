@@ -15,6 +15,7 @@ from .farewell import closer, farewell, is_websocket
 from .finder import find_app
 from .keys import has_own_key
 from .kind import refuse
+from .overdue import overdue
 from .peers import UNIT, Peers
 from .static import with_published
 from .wsgi import Environ, StartResponse, Wsgi
@@ -67,7 +68,11 @@ def build_application(config: dict[str, Any], directory: Path | None = None) -> 
         if is_websocket(environ) and SOCKET in environ:
             with farewell.until_then(closer(environ[SOCKET])):
                 return app(environ, told)
-        return app(environ, told)
+        thread = overdue.begins(environ, environ[LOGGED_PATH])
+        try:
+            return app(environ, told)
+        finally:
+            overdue.ends(thread)
 
     return application
 

@@ -15,6 +15,7 @@ from .farewell import farewell
 from .finder import find_asgi_app
 from .gate import gate
 from .kind import refuse
+from .overdue import overdue
 from .workers import Readiness, WorkerDiedError, report
 from .wsgi import Environ, Wsgi
 
@@ -51,6 +52,7 @@ def loaded(worker: Any, readiness: Readiness) -> None:
     the app itself.
     """
     farewell.belongs_to(worker)
+    overdue.watch(worker)
     application = worker.asgi if hasattr(worker, "asgi") else worker.wsgi
     if isinstance(application, AsgiApplication):
         application.passed = lambda: readiness.worker_passed(worker.age)
