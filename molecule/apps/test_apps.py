@@ -648,3 +648,55 @@ def test_a_process_that_is_down_is_told(host: Any, site: Any) -> None:
     told = pair.play.succeeds(**status)
     assert "degraded" in told
     assert "pair.worker@1 of pair is stopped: journalctl -u pair.worker@1" in told
+
+
+# Runs that must change nothing -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"flask_app_home": "/srv/elsewhere"},
+            "flask_app_home: found '/srv/elsewhere'; firm is live with '/srv/firm'",
+        ),
+        ({"flask_app_user": "www-data"}, "flask_app_user: found 'www-data'; firm is live with"),
+        ({"wsgi_socket_group": "nobody-here"}, "this host has no group nobody-here"),
+        ({"wsgi_bind": "127.0.0.1:22"}, "cannot listen on 127.0.0.1:22: Address already in use"),
+        ({"wsgi_bind": "unix:/etc/hostname"}, "cannot listen on unix:/etc/hostname: there is some"),
+        ({"gunicorn_wrokers": 2}, "gunicorn_wrokers: there is no such option; did you mean gunic"),
+    ],
+)
+def test_what_is_live_is_not_touched(
+    host: Any, site: Any, given: dict[str, Any], told: str
+) -> None:
+    firm = site("firm")
+    files = {"app.py": FLASK + OK, "requirements.txt": "flask\n"}
+    firm.deploy(files)
+    state = "readlink /srv/firm/live; stat -c '%U %n' /srv/firm/shared/*; ls /srv"
+    before = host.check_output(f"{state}; systemctl show -P MainPID,NRestarts 'firm@*'")
+    assert told in " ".join(
+        firm.fails({}, flask_app_source=str(firm.folder / "firm"), **given).split()
+    )
+    assert host.check_output(f"{state}; systemctl show -P MainPID,NRestarts 'firm@*'") == before
+    assert firm.text() == "ok"
+
+
+def test_the_name_of_a_service_makes_no_user_and_no_folder(host: Any, site: Any) -> None:
+    taken = site("dbus")
+    said = taken.fails({"app.py": FLASK + OK, "requirements.txt": "flask\n"})
+    assert "flask_app_name: found 'dbus'" in said
+    assert not host.file("/srv/dbus").exists
+    assert not host.user("dbus").exists
+
+
+def test_secrets_of_a_failing_command_are_hidden(site: Any) -> None:
+    quiet = site("quiet")
+    said = quiet.fails(
+        {"app.py": FLASK + OK, "requirements.txt": "flask\n"},
+        flask_app_env={"STRIPE_API_KEY": "sk_live_4eC39H", "GREETING": "hello"},
+        flask_app_migrate_command="env; exit 1",
+    )
+    assert "flask_app_migrate_command ended with 1" in said
+    assert "GREETING=hello" in said
+    assert "sk_live" not in said

@@ -528,6 +528,17 @@ def test_a_moved_socket_is_closed_and_opened_once(host: Host) -> None:
     assert not host.run(**units)["changed"]
 
 
+def test_a_wrong_address_is_found_before_anything_is_stopped(host: Host) -> None:
+    host.run()
+    before = host.picture()
+    host.systemd.calls.clear()
+    wrong = "[Socket]\nListenStream=/run/a.sock\nSocketGroup=no-such-group\n"
+    with pytest.raises(SwitchError, match=r"shop\.socket cannot listen on .*no group no-such-gro"):
+        host.run(socket=wrong)
+    assert host.picture() == before
+    assert not [call for call in host.systemd.calls if call.startswith("stop")]
+
+
 def test_an_address_that_is_taken_is_named_before_anything_is_live(host: Host) -> None:
     socket_unit = "[Socket]\nListenStream=192.0.2.1:8000\n"
     units: dict[str, Any] = {"socket": socket_unit, "bind": "192.0.2.1:8000"}

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import app_files, payload
+from ansible_collections.flaskops.stack.plugins.module_utils.generation import address
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.error import SwitchError
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lease import Started
 from ansible_collections.flaskops.stack.plugins.module_utils.generation.lifecycle import Lifecycle
@@ -133,6 +134,8 @@ class Switch:
             return False
         life, shared = self.life, (self.units.socket, self.units.handle)
         moved = self.units.socket in stale and self.was_open
+        if self.units.socket in stale:
+            self._refuse_address()
         if moved:
             life.must("stop", self.units.handle, self.units.socket)
             life.actions.append("stopped, to listen on the changed socket")
@@ -143,6 +146,14 @@ class Switch:
         life.must("daemon-reload")
         life.must("enable", *shared)
         return moved
+
+    def _refuse_address(self) -> None:
+        """SwitchError, before anything is stopped, for an address on which nobody could listen."""
+        unit, text = self.units.socket, self.wanted.socket
+        before = self.units.read(unit) or ""
+        problem = address.problem_with(text, before)
+        if problem:
+            raise SwitchError(f"{unit} cannot listen on {self.wanted.bind}: {problem}")
 
     def _known_good(self) -> int:
         """A kept generation of exactly this content that has served before."""
