@@ -185,7 +185,7 @@ def test_an_app_without_a_manifest_is_built_by_its_own_commands(
     broken = [*given["flask_app_build_commands"], "echo so it goes; false"]
     failed = play.fails(**{**given, "flask_app_build_commands": broken})
     assert "command 3 of flask_app_build_commands: `sh -c echo so it goes; false` ended" in failed
-    assert "| so it goes" in failed
+    assert "log: so it goes" in failed
     assert selected(host)["id"] == before, "what was there is still what runs"
     assert "changed=0" not in play.succeeds(**given)
     record = selected(host)

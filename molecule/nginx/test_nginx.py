@@ -357,7 +357,7 @@ def test_behind_two_proxies_and_before_two_servers(host: Any, ask: Ask) -> None:
     server = "unix:/run/demo/http.sock max_fails=1 fail_timeout=60s"
     apply(
         host,
-        nginx_trusted_proxies=["0.0.0.0/1", "128.0.0.0/1"],
+        nginx_trusted_proxies=["0.0.0.0/1", "192.0.2.0/24", "198.51.100.0/24"],
         nginx_trusted_hops=2,
         nginx_upstream_servers=[server, server],
     )
