@@ -120,7 +120,7 @@ make_tools() {
     "${PYTHON:-python3}" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv"
   fi
-  UV_PROJECT_ENVIRONMENT=.venv VIRTUAL_ENV='' .venv/bin/uv sync --quiet --locked --python .venv/bin/python
+  UV_PROJECT_ENVIRONMENT=.venv VIRTUAL_ENV='' .venv/bin/uv sync --quiet --locked --compile-bytecode --python .venv/bin/python
   state >.venv/.ready
 }
 
