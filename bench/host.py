@@ -30,8 +30,6 @@ VARIABLES = ["-e", "flask_app_name=pulse", "-e", f"flask_app_source={APP}"]
 def ansible(program: str, *words: str) -> str:
     """Run an Ansible program on the bench's hosts; its output."""
     environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    # Who works with Ansible has its Python compiled, and the collection's after the first run.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [str(BIN / program), "-i", str(INVENTORY), *words],
         cwd=ROOT,

@@ -9,6 +9,7 @@ finds links to those of the generation that was started last.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,13 +22,15 @@ FOLDER = "files"
 BEFORE = "{}.before-flaskops"
 
 
+def names(folder: Path) -> list[str]:
+    """The relative paths of the files below a folder; none where there is no folder."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
 def read(folder: Path) -> dict[str, str]:
-    """The files below a folder, relative path to text; none where there is no folder."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes().decode()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    """Those files, relative path to text."""
+    return {name: (folder / name).read_bytes().decode() for name in names(folder)}
 
 
 def replace(folder: Path, wanted: Mapping[str, str], gid: int) -> None:
@@ -61,8 +64,8 @@ class Shown:
         What leads to files of another folder, and is not in this one, should lead nowhere: an empty
         text. What is right is left out.
         """
-        wanted = {name: str(folder / name) for name in read(folder)}
-        known = {name for other in self.folders() for name in read(other)}
+        wanted = {name: str(folder / name) for name in names(folder)}
+        known = {name for other in self.folders() for name in names(other)}
         for name in known - wanted.keys():
             if self._leads(name).startswith((f"{self.home}/generations/", f"{self.home}/next/")):
                 wanted[name] = ""
@@ -72,11 +75,12 @@ class Shown:
         path = self.shared / name
         return os.readlink(path) if path.is_symlink() else ""
 
-    def lead(self, folder: Path, uid: int, gid: int) -> str:
+    def lead(self, folder: Path, user: str) -> str:
         """Have all of them lead to a folder's files; why that is not possible, or nothing."""
         wrong = self.wrong(folder)
         if not wrong:
             return ""
+        entry = pwd.getpwnam(user)
 
         def change() -> None:
             os.umask(0o027)
@@ -90,4 +94,4 @@ class Shown:
                     path.rename(path.with_name(BEFORE.format(path.name)))
                 files.link(path, to)
 
-        return as_user(uid, gid, change, OSError)
+        return as_user(entry.pw_uid, entry.pw_gid, change)

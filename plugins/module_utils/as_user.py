@@ -9,10 +9,12 @@ import select
 from collections.abc import Callable
 
 
-def as_user(uid: int, gid: int, action: Callable[[], None], refusals: type[Exception]) -> str:
+def as_user(
+    uid: int, gid: int, action: Callable[[], None], refusal: type[Exception] = OSError
+) -> str:
     """Run ``action`` in a process of a user; why it was not possible, or an empty string.
 
-    ``refusals`` are the errors, besides OSError, whose text says why.
+    ``refusal`` is an error, besides OSError, whose text says why.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -25,7 +27,7 @@ def as_user(uid: int, gid: int, action: Callable[[], None], refusals: type[Excep
                 os.setuid(uid)
             action()
             status = 0
-        except (refusals, OSError) as error:
+        except (refusal, OSError) as error:
             os.write(writer, str(error).encode(errors="replace")[: select.PIPE_BUF])
         finally:
             os._exit(status)

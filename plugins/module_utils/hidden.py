@@ -54,6 +54,12 @@ def environments(home: Path) -> Iterator[dict[str, str]]:
 def hide(home: Path, lines: Iterable[str]) -> list[str]:
     """Lines without the secrets that the app of a home is given."""
     known = {secret for found in environments(home) for secret in secrets_of(found)}
-    secrets = sorted((one for one in known if len(one) >= LEAST), key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, secrets)) or "(?!)")
-    return [pattern.sub(MASK, line) for line in lines]
+    secrets = [one for one in known if len(one) >= LEAST]
+    return [masked(line, secrets) for line in lines]
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """A text without any of the secrets, also where one is a part of another."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text

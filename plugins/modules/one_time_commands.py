@@ -147,8 +147,7 @@ def main() -> None:
     ran = [one.name for one in commands]
     try:
         if not module.check_mode:
-            given_all = (unit, commands, marker, given["timeout"], Systemd(), given["served"])
-            ran = run_due(*given_all)
+            ran = run_due(unit, commands, marker, given["timeout"], Systemd(), given["served"])
     except CommandError as error:
         module.fail_json(msg=str(error), log="\n".join(error.log))
     module.exit_json(changed=True, ran=ran)

@@ -25,6 +25,7 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.app_files impo
 )
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 
+ME = pwd.getpwuid(os.getuid()).pw_name
 ON_THE_CONTROLLER = {"config.py": "KEY = 'hush'\n"}
 
 
@@ -109,7 +110,7 @@ def home(tmp_path: Path) -> Path:
 
 def lead(home: Path, folder: str) -> None:
     shown = Shown(home)
-    assert shown.lead(home / folder / "files", os.getuid(), os.getgid()) == ""
+    assert shown.lead(home / folder / "files", ME) == ""
     assert shown.wrong(home / folder / "files") == {}
 
 
@@ -139,7 +140,7 @@ def test_a_link_of_the_apps_own_stays(home: Path) -> None:
 
 def test_what_is_in_the_way_is_told(home: Path) -> None:
     (home / "shared/instance/deep").write_text("a file")
-    told = Shown(home).lead(home / "generations/1/files", os.getuid(), os.getgid())
+    told = Shown(home).lead(home / "generations/1/files", ME)
     assert "File exists" in told
 
 
@@ -164,8 +165,7 @@ def test_commands_find_those_of_the_next_generation(home: Path, code: int, after
     (home / "live").symlink_to("generations/2")
     lead(home, "generations/2")
     config = home / "shared/instance/config.py"
-    name = pwd.getpwuid(os.getuid()).pw_name
-    unit, systemd = Unit("shop", home, name, home / "releases/r1"), Runs(config, code)
+    unit, systemd = Unit("shop", home, ME, home / "releases/r1"), Runs(config, code)
     failed: Any = pytest.raises(CommandError) if code else nullcontext()
     with failed:
         run_all(unit, [Command("a", "b")], home / "marker", 9, systemd)

@@ -12,20 +12,12 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import p
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.site import read_site
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.view import View
 
-PLAIN = {
-    "nginx_site": "shop",
-    "nginx_url_prefix": "",
-    "nginx_tls": False,
-    "nginx_upstream_protocol": "http",
-    "nginx_static_kept": "/srv/shop/assets",
-    "nginx_log_skip": ["/"],
-    "nginx_static": {"/static/": "/srv/shop/live/release/public/static/"},
-}
+from plain_options import NGINX
 
 
 def planned(controller: Controller | None = None, **options: Any) -> Plan:
     """The plan for some options over the defaults, of which no template is left."""
-    values = {**defaults("nginx"), **PLAIN, **options}
+    values = {**defaults("nginx"), **NGINX, **options}
     return plan_role("nginx", values, lambda _all, value: value, controller or Controller())
 
 
@@ -166,7 +158,7 @@ def test_certificate_is_handed_over_under_its_own_name(given: dict[str, Any], na
     ],
 )
 def test_a_site_without_app_hosts_asks_none(groups: dict[str, Any], servers: list[str]) -> None:
-    variables: dict[str, Any] = {**PLAIN, "nginx_static": {"/": "/srv/www/"}}
+    variables: dict[str, Any] = {**NGINX, "nginx_static": {"/": "/srv/www/"}}
     site = read_site({"all": ["a"], **groups}, {"a": variables})
     tier = web_tier.plan(View("a", site, variables, lambda _all, value: value))
     assert tier.options["nginx_upstream_servers"] == servers

@@ -9,6 +9,8 @@ from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.options import
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.result import Controller
 from ansible_collections.flaskops.stack.plugins.plugin_utils.plan.roles import plan_role
 
+from plain_options import NGINX
+
 PLAIN: dict[str, dict[str, Any]] = {
     "flask_app": {
         "flask_app_name": "shop",
@@ -18,15 +20,7 @@ PLAIN: dict[str, dict[str, Any]] = {
         "flask_app_server_package": "",
         "flask_app_source": "pypi:shop==1",
     },
-    "nginx": {
-        "nginx_site": "shop",
-        "nginx_url_prefix": "",
-        "nginx_tls": False,
-        "nginx_upstream_protocol": "http",
-        "nginx_static_kept": "/srv/shop/assets",
-        "nginx_log_skip": ["/"],
-        "nginx_static": {},
-    },
+    "nginx": NGINX,
     "wsgi": {
         "wsgi_name": "shop",
         "wsgi_home": "/srv/shop",

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import pwd
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -100,18 +99,14 @@ def next_files(unit: Unit) -> Iterator[None]:
 
     When they fail, what is live finds its own again.
     """
-    shown, user = Shown(unit.home), None
-    live = (unit.home / "live").resolve()
-    if shown.wrong(unit.home / "next" / FOLDER):
-        user = pwd.getpwnam(unit.user)
-        problem = shown.lead(unit.home / "next" / FOLDER, user.pw_uid, user.pw_gid)
-        if problem:
-            raise CommandError(f"flask_app_files: {problem}")
+    shown = Shown(unit.home)
+    problem = shown.lead(unit.home / "next" / FOLDER, unit.user)
+    if problem:
+        raise CommandError(f"flask_app_files: {problem}")
     try:
         yield
     except CommandError:
-        if user:
-            shown.lead(live / FOLDER, user.pw_uid, user.pw_gid)
+        shown.lead((unit.home / "live").resolve() / FOLDER, unit.user)
         raise
 
 

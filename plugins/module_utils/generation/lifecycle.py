@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import pwd
 from contextlib import suppress
 from typing import Any
 
@@ -55,9 +54,9 @@ class Lifecycle:
     def show_files(self, number: int) -> None:
         """Have the app find the files that a generation was given; SwitchError."""
         if not self.files_shown(number):
-            user = pwd.getpwnam(self.store.record(number).get("user", "root"))
+            user = self.store.record(number).get("user", "root")
             folder = self.store.path(number) / app_files.FOLDER
-            problem = app_files.Shown(self.app.home).lead(folder, user.pw_uid, user.pw_gid)
+            problem = app_files.Shown(self.app.home).lead(folder, user)
             if problem:
                 raise SwitchError(f"flask_app_files: {problem}")
             self.actions.append(f"files of generation {number} in shared/")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ansible_collections.flaskops.stack.plugins.module_utils.as_user import as_user
+from ansible_collections.flaskops.stack.plugins.module_utils.hidden import masked
 from ansible_collections.flaskops.stack.plugins.module_utils.release.account import Owner
 from ansible_collections.flaskops.stack.plugins.module_utils.release.error import ReleaseError
 from ansible_collections.flaskops.stack.plugins.module_utils.release.hints import hint, python_hint
@@ -94,10 +95,7 @@ class Commands:
 
     def _without_secrets(self, text: str) -> str:
         """A text without what people gave: an index's address can hold a password."""
-        for value in self.given.values():
-            if len(value) >= SECRET_LENGTH:
-                text = text.replace(value, "********")
-        return text
+        return masked(text, (one for one in self.given.values() if len(one) >= SECRET_LENGTH))
 
     def as_user(self, action: Callable[[], None], said: str) -> None:
         """Do something on files as the app's user, so that no link leads root astray."""

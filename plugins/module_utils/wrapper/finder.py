@@ -105,9 +105,7 @@ def _is_asgi_object(value: Any) -> bool:
 
 def _makes_apps(name: str, found: Any) -> bool:
     """Whether a function is a factory by its name and by needing nothing."""
-    code = getattr(found, "__code__", None)
-    required = code.co_argcount - len(found.__defaults__ or ()) if code else 1
-    return name in FACTORIES and required == 0
+    return name in FACTORIES and _required(found) == 0
 
 
 def _flask_environment() -> str:
@@ -123,8 +121,10 @@ def _flask_environment() -> str:
 
 def _is_factory(found: Any) -> bool:
     """A plain function of at most optional arguments is an app factory, not a WSGI callable."""
+    return _required(found) not in (None, 2)
+
+
+def _required(found: Any) -> int | None:
+    """How many arguments a plain function has to be given; None for anything else."""
     code = getattr(found, "__code__", None)
-    if code is None:
-        return False
-    required = code.co_argcount - len(found.__defaults__ or ())
-    return bool(required != 2)
+    return code.co_argcount - len(found.__defaults__ or ()) if code else None

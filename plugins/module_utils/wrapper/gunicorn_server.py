@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any
+from typing import Any, NoReturn
 
 from . import health, record
 from .app import HEALTH_CHECK, LOGGED_PATH, build_application, logged_path
@@ -23,13 +23,18 @@ from .wsgi import Environ, Wsgi
 BOOT_ERROR = 3
 
 
+def cannot_boot(error: Exception) -> NoReturn:
+    """End this worker, and with it the server."""
+    report(error)
+    raise SystemExit(BOOT_ERROR) from None
+
+
 def for_gunicorn() -> Wsgi:
     """What a worker of Gunicorn serves; the worker ends when the app cannot be loaded."""
     try:
         return build_application(record.settings())
     except Exception as error:
-        report(error)
-        raise SystemExit(BOOT_ERROR) from None
+        cannot_boot(error)
 
 
 def for_asgi_workers() -> AsgiApplication:
@@ -41,8 +46,7 @@ def for_asgi_workers() -> AsgiApplication:
         refuse(app, asgi=True)
         return AsgiApplication(app, config)
     except Exception as error:
-        report(error)
-        raise SystemExit(BOOT_ERROR) from None
+        cannot_boot(error)
 
 
 def loaded(worker: Any, readiness: Readiness) -> None:
@@ -60,8 +64,7 @@ def loaded(worker: Any, readiness: Readiness) -> None:
     try:
         gate(application)
     except Exception as error:
-        report(error)
-        raise SystemExit(BOOT_ERROR) from None
+        cannot_boot(error)
     readiness.worker_passed(worker.age)
 
 

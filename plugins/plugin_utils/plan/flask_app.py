@@ -134,20 +134,10 @@ def calls(
 
 def commands(options: Mapping[str, Any], controller: Controller) -> dict[str, Any]:
     """What runs once per release, each command with the name that a message calls it by."""
-    once = [
-        {
-            "name": f"command {number} of flask_app_first_commands",
-            "command": command,
-            "first": True,
-        }
-        for number, command in enumerate(options["flask_app_first_commands"], 1)
-    ]
+    once = [{**one, "first": True} for one in numbered(options, "flask_app_first_commands")]
     migration = options["flask_app_migrate_command"]
     found = [{"name": "flask_app_migrate_command", "command": migration}]
-    found += [
-        {"name": f"command {number} of flask_app_release_commands", "command": command}
-        for number, command in enumerate(options["flask_app_release_commands"], 1)
-    ]
+    found += numbered(options, "flask_app_release_commands")
     wanted = [one for one in found if one["command"]]
     script = "\n".join(one["command"] for one in wanted)
     digest = hashlib.sha256(script.encode()).hexdigest()[:MARKER_LENGTH]
@@ -158,6 +148,14 @@ def commands(options: Mapping[str, Any], controller: Controller) -> dict[str, An
         "marker": f"commands-{digest}" if script or once else "",
         "timeout": options["flask_app_commands_timeout"],
     }
+
+
+def numbered(options: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The commands of an option, each by its number in it."""
+    return [
+        {"name": f"command {number} of {name}", "command": command}
+        for number, command in enumerate(options[name], 1)
+    ]
 
 
 def given_key(environment: AppEnvironment) -> str:

@@ -119,11 +119,12 @@ def value_problems(options: Mapping[str, Any]) -> list[str]:
         ENTRYPOINT,
         "are module:name, module:factory() and module, in names of Python",
     )
-    places = options["flask_app_static"]
-    if not all(is_published(str(url), str(place)) for url, place in places.items()):
-        allowed = "are absolute URL paths without spaces and quotes, and relative paths in the code"
-        problems.append(rules.found("flask_app_static", places, allowed))
-    return problems
+    return problems + rules.all_pairs(
+        "flask_app_static",
+        options["flask_app_static"],
+        is_published,
+        "are absolute URL paths without spaces and quotes, and relative paths in the code",
+    )
 
 
 def is_published(url: str, place: str) -> bool:

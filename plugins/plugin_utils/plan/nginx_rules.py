@@ -183,13 +183,12 @@ def limit_problems(options: Mapping[str, Any]) -> list[str]:
 
 def static_problems(options: Mapping[str, Any]) -> list[str]:
     """Files that nginx serves itself."""
-    problems = []
-    static = options["nginx_static"]
-    if not all(is_static(str(url), str(place)) for url, place in static.items()):
-        allowed = (
-            "are absolute URL paths and absolute places, both with a slash at the end or neither"
-        )
-        problems.append(rules.found("nginx_static", static, allowed))
+    problems = rules.all_pairs(
+        "nginx_static",
+        options["nginx_static"],
+        is_static,
+        "are absolute URL paths and absolute places, both with a slash at the end or neither",
+    )
     problems += rules.seconds("nginx_static_max_age", options["nginx_static_max_age"], 0)
     problems += rules.matches(
         "nginx_static_fingerprint",

@@ -32,16 +32,25 @@ class Renderer:
 
     def __init__(self, managed: str) -> None:
         self.managed = managed
+        #: By role: what its templates import is compiled once.
+        self.environments: dict[str, Environment] = {}
 
     def __call__(self, role: str, template: str, **variables: Any) -> str:
         """The text of a template, a path in the role's ``templates/``, with these variables."""
-        environment = Environment(
-            loader=FileSystemLoader(ROLES / role / "templates"),
-            trim_blocks=True,
-            keep_trailing_newline=True,
-            undefined=StrictUndefined,
-            autoescape=False,  # noqa: S701 - no HTML
-        )
-        environment.filters.update(FILTERS)
-        found = environment.get_template(template)
+        if role not in self.environments:
+            self.environments[role] = environment_of(role)
+        found = self.environments[role].get_template(template)
         return found.render(ansible_managed=self.managed, **variables)
+
+
+def environment_of(role: str) -> Environment:
+    """Jinja as Ansible sets it up, for the templates of a role."""
+    environment = Environment(
+        loader=FileSystemLoader(ROLES / role / "templates"),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - no HTML
+    )
+    environment.filters.update(FILTERS)
+    return environment

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.flaskops.stack.plugins.module_utils import app_name
@@ -52,6 +52,14 @@ def all_match(
     """Texts of a list that must match a pattern as a whole; with ``some`` there is at least one."""
     values = list(values)
     fine = all(pattern.fullmatch(str(value)) for value in values) and (values or not some)
+    return [] if fine else [found(name, values, allowed)]
+
+
+def all_pairs(
+    name: str, values: Mapping[Any, Any], fits: Callable[[str, str], bool], allowed: str
+) -> list[str]:
+    """A dict of which each key and its value must fit together."""
+    fine = all(fits(str(key), str(value)) for key, value in values.items())
     return [] if fine else [found(name, values, allowed)]
 
 

@@ -14,7 +14,7 @@ from ansible_collections.flaskops.stack.plugins.module_utils import payload, wra
 
 SOURCE = Path(__file__).resolve().parents[3] / "plugins/module_utils/wrapper"
 #: The version and the digest of the code it stands for.
-VERSION, DIGEST = 2, "61ad05c43efd21db"
+VERSION, DIGEST = 2, "7a047cbd94e8ac0a"
 
 
 def without_prose(node: Any) -> Any:
